@@ -1,0 +1,1 @@
+"""The algorithm: records, parameters, and the four steps as plain functions."""

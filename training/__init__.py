@@ -1,0 +1,1 @@
+"""Making the data and training the small networks."""

@@ -1,0 +1,109 @@
+"""What a re-run costs, as a share of a first run on the same machine at the same moment.
+
+    python -m benchmarks.reruns [--images N] [--repeat N] [--out FILE]
+
+For each row the flow runs over the same rendered scenes. "stages" is the time in the seven stages'
+bodies, "whole" is the flow run with Prefect, MLflow and pictures. Figures are medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+
+CHANGES = {
+    "unchanged": {},
+    "4 panoptic: min_stuff_area": {"panoptic": {"min_stuff_area": 0.01}},
+    "3 stuff_masks: points_per_region": {"stuff_masks": {"points_per_region": 9}},
+    "2 stuff_regions: background_threshold": {"stuff_regions": {"background_threshold": 0.17}},
+    "1 things: box_threshold": {"things": {"box_threshold": 0.29}},
+}
+
+
+def main() -> None:
+    """Run the benchmark and write a markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    measured: dict[str, list[tuple[float, float]]] = {}
+    with tempfile.TemporaryDirectory(prefix="zeropan-bench-") as folder:
+        os.environ["PREFECT_HOME"] = f"{folder}/prefect"
+        images = render(Path(folder), arguments.images)
+        run(images, Path(folder) / "warm-up", {})
+        for number in range(arguments.repeat):
+            home = Path(folder) / f"home-{number}"
+            measured.setdefault("first run", []).append(run(images, home, {}))
+            for name, change in CHANGES.items():
+                measured.setdefault(name, []).append(run(images, home, change))
+    table = markdown(measured, arguments.images)
+    print(table)
+    if arguments.out:
+        arguments.out.write_text(table + "\n", encoding="utf-8")
+
+
+def render(folder: Path, count: int) -> list[str]:
+    """Rendered scenes as files."""
+    from PIL import Image
+
+    from scenes.render import render_scene
+
+    paths = []
+    for seed in range(count):
+        paths.append(str(folder / f"scene-{seed}.png"))
+        Image.fromarray(render_scene(seed).image).save(paths[-1])
+    return paths
+
+
+def run(images: list[str], home: Path, change: dict[str, dict[str, float]]) -> tuple[float, float]:
+    """Seconds in the stages' bodies, and of the whole flow run."""
+    from flows.segment import segment_images
+    from scenes.vocabulary import STUFF, THINGS
+    from segmentation.config import PipelineConfig
+
+    config = PipelineConfig()
+    for stage, values in change.items():
+        part = getattr(config, stage).model_copy(update=values)
+        config = config.model_copy(update={stage: part})
+    started = time.perf_counter()
+    report = segment_images(
+        images=images,
+        categories={"things": list(THINGS), "stuff": list(STUFF)},
+        config=config,
+        home=str(home),
+    )
+    whole = time.perf_counter() - started
+    stages = sum(stage["seconds"] for image in report["images"] for stage in image["stages"])
+    return stages, whole
+
+
+def markdown(measured: dict[str, list[tuple[float, float]]], images: int) -> str:
+    """A table of medians and of ratios to the first run."""
+    medians = {
+        name: [statistics.median(column) for column in zip(*runs, strict=True)]
+        for name, runs in measured.items()
+    }
+    base = medians["first run"]
+    lines = [
+        "| run | stages, s an image | of the first run | whole, s an image | of the first run |",
+        "|---|---|---|---|---|",
+    ]
+    for name, (stages, whole) in medians.items():
+        lines.append(
+            f"| {name} | {stages / images:.3f} | {stages / base[0]:.1%} "
+            f"| {whole / images:.3f} | {whole / base[1]:.1%} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

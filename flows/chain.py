@@ -1,0 +1,68 @@
+"""The chain of one image: which task follows which. Read this first.
+
+embed_image   ground_things   score_stuff
+│    ┌────────┘               │
+things ──────────────► stuff_regions
+│                             │
+│          stuff_masks ◄──────┤      (stuff_masks also reads embed_image)
+└──────────► panoptic ◄───────┘
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import Task
+from prefect.client.schemas.objects import State
+
+from flows.progress import report
+from segmentation.errors import ArtifactDamaged, ArtifactMissing
+from tasks import perception, steps
+from tasks.cache import UPSTREAM, StageOutcomeSerializer
+from tasks.work import STAGES, ImageWork, Stage, StageOutcome
+
+TASKS: dict[Stage, Task[[ImageWork], dict[str, Any]]] = {
+    "embed_image": perception.embed_image,
+    "ground_things": perception.ground_things,
+    "score_stuff": perception.score_stuff,
+    "things": steps.things,
+    "stuff_regions": steps.stuff_regions,
+    "stuff_masks": steps.stuff_masks,
+    "panoptic": steps.panoptic,
+}
+
+
+def run_chain(work: ImageWork, *, done: int = 0, total: int = 1) -> list[StageOutcome]:
+    """Run the seven tasks of one image inside a flow, each from the cache if it can be.
+
+    Args:
+        work: the image, its words, its parameters and its keys.
+        done: stages finished before this image, for the progress report.
+        total: stages of the whole run, for the progress report.
+
+    Raises:
+        ZeropanError: a task failed for good.
+    """
+    try:
+        return _run_once(work, done, total)
+    except (ArtifactMissing, ArtifactDamaged):
+        # Something upstream was damaged after its task had answered. Its own task computes it
+        # again, so a second pass mends the chain; a third would only hide a real fault.
+        return _run_once(work, done, total)
+
+
+def _run_once(work: ImageWork, done: int, total: int) -> list[StageOutcome]:
+    serializer = StageOutcomeSerializer(store_url=work.store_url)
+    states: dict[Stage, State[Any]] = {}
+    outcomes = []
+    for number, stage in enumerate(STAGES):
+        report(done + number, total, stage.replace("_", " "))
+        task = TASKS[stage].with_options(result_serializer=serializer)
+        state = task(work, wait_for=[states[other] for other in UPSTREAM[stage]], return_state=True)
+        states[stage] = state
+        outcome = StageOutcome.model_validate(state.result(raise_on_failure=True))
+        if state.name == "Cached":
+            outcome = outcome.model_copy(update={"how": "cached", "seconds": 0.0})
+        outcomes.append(outcome)
+    report(done + len(STAGES), total, "done")
+    return outcomes

@@ -1,0 +1,199 @@
+"""The zeropan command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from flows import cli_store
+from flows.settings import DEFAULT_MAX_PIXELS, Places
+from segmentation.errors import BadInput, WeightsError, ZeropanError
+
+app = typer.Typer(
+    name="zeropan",
+    help="Zero-shot panoptic segmentation as a pipeline you can re-run stage by stage.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(cli_store.app, name="store")
+
+Home = Annotated[
+    str | None, typer.Option(help="Folder of everything that is kept [default: ./zeropan-data].")
+]
+Store = Annotated[str | None, typer.Option(help="Folder or URL of the artifacts.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show the log of the flow.")]
+
+
+@app.command()
+def run(
+    images: Annotated[list[str], typer.Argument(help="Image files or URLs.", metavar="IMAGE...")],
+    things: Annotated[
+        str | None, typer.Option(help='Countable objects, comma-separated: "nigiri, cup".')
+    ] = None,
+    stuff: Annotated[
+        str | None, typer.Option(help='Surfaces and materials, comma-separated: "wood, cloth".')
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file with words and parameters.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="The models' preset [default: tiny].")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="default, or reference: the proof of concept's parameters.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="One parameter, such as things.box_threshold=0.25; may be repeated."
+        ),
+    ] = None,
+    home: Home = None,
+    store: Store = None,
+    output: Annotated[str | None, typer.Option(help="Folder of pictures and PNGs.")] = None,
+    experiment: Annotated[str, typer.Option(help="Name of the MLflow experiment.")] = "zeropan",
+    name: Annotated[str | None, typer.Option(help="Name of the MLflow run.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Images with more pixels are refused.")
+    ] = DEFAULT_MAX_PIXELS,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Segment images for things and stuff named in words."""
+    from flows.inputs import refer_to
+    from flows.request import build_request, split_words
+
+    request = build_request(
+        things=split_words(things),
+        stuff=split_words(stuff),
+        config_file=config,
+        preset=preset,
+        method=method,
+        overrides=set_ or [],
+    )
+    refer_to(images, max_pixels=max_pixels, decode=True)
+    report = run_flow(
+        verbose,
+        images=images,
+        categories=request.categories.model_dump(mode="json"),
+        config=request.config,
+        preset=request.preset,
+        method=request.method,
+        home=home,
+        store=store,
+        output=output,
+        experiment=experiment,
+        run_name=name,
+        device=device,
+        max_pixels=max_pixels,
+    )
+    show(report, as_json)
+
+
+@app.command()
+def demo(
+    home: Home = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Render a tabletop scene and segment it with the bundled tiny models."""
+    from flows import demo as demonstration
+
+    scene = demonstration.prepare(Places.resolve(home=home).home)
+    report = run_flow(verbose, **demonstration.flow_parameters(scene, home))
+    show(report, as_json)
+    if not as_json:
+        demonstration.conclude(scene, report, Console())
+
+
+@app.command()
+def ui(
+    home: Home = None,
+    experiment: Annotated[str, typer.Option(help="Name of the MLflow experiment.")] = "zeropan",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
+) -> None:
+    """Start the MLflow UI on this machine, on the right tracking store, until it is stopped."""
+    from tracking.pictures import PANELS
+    from tracking.settings import TrackingSettings
+    from tracking.ui import save_view, ui_command, ui_environment, view_link
+
+    settings = TrackingSettings.resolve(
+        default_directory=Places.resolve(home=home).home, experiment=experiment
+    )
+    command = ui_command(settings, port=port)
+    link = view_link(f"http://127.0.0.1:{port}", save_view(settings, PANELS))
+    Console().print(f"MLflow UI: {link}\nCtrl-C stops it.", highlight=False, soft_wrap=True)
+    try:
+        finished = subprocess.run(command, env=os.environ | ui_environment(), check=False)
+    except KeyboardInterrupt:
+        return
+    raise typer.Exit(finished.returncode)
+
+
+def run_flow(verbose: bool, **parameters: Any) -> dict[str, Any]:
+    """Run the flow in this process, with a progress bar on a terminal."""
+    # Prefect reads these when it is imported; what the user has set stays.
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    if not verbose:
+        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    from flows.history import wait_for_history
+    from flows.progress import progress_bar
+    from flows.segment import segment_images
+    from tasks.work import STAGES
+
+    with progress_bar(Console(stderr=True)):
+        report = segment_images(**parameters)
+        recorded = wait_for_history(report["flow_run_id"], len(report["images"]) * len(STAGES))
+    if not recorded:
+        report["warnings"].append("Prefect did not record every task run before the end")
+    return report
+
+
+def show(report: dict[str, Any], as_json: bool) -> None:
+    """Print a report for a person, or as one JSON object."""
+    from flows.report import RunReport, render
+
+    if as_json:
+        sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
+    else:
+        render(RunReport.model_validate(report), Console())
+
+
+@app.callback(invoke_without_command=True)
+def _global(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if show_version:
+        sys.stdout.write(f"zeropan {version('zeropan')}\n")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        sys.stdout.write(context.get_help() + "\n")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command; a mistake of the user's is one sentence and exit code 2."""
+    try:
+        app()
+    except (BadInput, WeightsError) as error:
+        sys.stderr.write(f"zeropan: {error}\n")
+        raise SystemExit(2) from None
+    except ZeropanError as error:
+        sys.stderr.write(f"zeropan: {error}\n")
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""The images of a run: found, read once, and named by their bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+from segmentation.errors import BadInput
+from segmentation.images import load_image, read_image_bytes
+from tasks.work import ImageRef, image_digest
+
+
+def refer_to(locations: Sequence[str], *, max_pixels: int, decode: bool = False) -> list[ImageRef]:
+    """References to images, in the order given.
+
+    Args:
+        locations: local paths or fsspec URLs.
+        max_pixels: images with more pixels are refused before they are decoded.
+        decode: also decode each, so that a broken one is found before any work.
+
+    Raises:
+        BadImage: an image is missing, unreadable or too large.
+        BadInput: no image was given.
+    """
+    if not locations:
+        raise BadInput("no image was given; name at least one image file")
+    found = []
+    for location in locations:
+        data = read_image_bytes(location)
+        if decode:
+            load_image(data, name=location, max_pixels=max_pixels)
+        found.append(ImageRef(location=location, sha256=image_digest(data)))
+    return found

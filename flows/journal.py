@@ -1,0 +1,172 @@
+"""One MLflow run for each flow run, kept from ever stopping the segmentation.
+
+Tracking sits here and not in the tasks: the body of a cached task does not run, so what is logged
+comes from the outcomes and from the store.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from prefect.runtime import flow_run
+from tracking.pictures import StepRecords
+
+from flows.report import ImageReport, cache_counts
+from flows.request import Request
+from flows.settings import Places
+from models.presets import ModelIdentities
+from segmentation.records import UInt8
+from tasks.work import ImageRef
+from tracking.errors import TrackingError
+from tracking.runs import TrackedRun
+from tracking.settings import TrackingSettings
+from tracking.summary import metrics_of
+
+logger = logging.getLogger(__name__)
+
+PACKAGES = ("torch", "transformers", "segment-anything", "groundingdino-py", "zarr", "prefect")
+
+
+@dataclass
+class Journal:
+    """Logs a flow run to MLflow; a fault of the tracking server becomes a warning."""
+
+    uri: str
+    run: TrackedRun | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(
+        cls,
+        places: Places,
+        request: Request,
+        images: Sequence[ImageRef],
+        models: ModelIdentities,
+        *,
+        experiment: str,
+        name: str | None,
+    ) -> Journal:
+        """Start the MLflow run and log all that is known before the work."""
+        settings = TrackingSettings.resolve(default_directory=places.home, experiment=experiment)
+        journal = cls(uri=settings.uri)
+        first = Path(images[0].location).name
+        title = name or (first if len(images) == 1 else f"{first} and {len(images) - 1} more")
+        tags = {
+            "zeropan.images": str(len(images)),
+            "zeropan.image": first,
+            "zeropan.preset": request.preset,
+            "zeropan.method": request.method,
+            "zeropan.store": places.store_url,
+            "prefect.flow_run_id": str(flow_run.get_id() or ""),
+            "prefect.flow_run_name": str(flow_run.get_name() or ""),
+            "prefect.flow_run_url": str(flow_run.get_ui_url() or ""),
+        }
+
+        def start() -> None:
+            journal.run = TrackedRun.start(settings, name=title, tags=tags)
+
+        journal._try(start)
+        journal._with_run(lambda run: run.log_parameters(_parameters(request, models, images)))
+        journal._with_run(
+            lambda run: run.log_files({"config.yaml": request.to_yaml().encode()}, folder="config")
+        )
+        return journal
+
+    @property
+    def run_id(self) -> str | None:
+        """The MLflow run's id, if there is a run."""
+        return self.run.run_id if self.run else None
+
+    @property
+    def link(self) -> str | None:
+        """The run's address in the MLflow UI, when the tracking server has one."""
+        if self.run is None or not self.uri.startswith("http"):
+            return None
+        return self.run.url(self.uri)
+
+    def log_image(
+        self,
+        report: ImageReport,
+        steps: StepRecords,
+        pictures: Mapping[str, UInt8],
+        files: Mapping[str, bytes],
+        number: int,
+    ) -> None:
+        """Log one image's metrics and pictures at its own step."""
+        metrics = metrics_of(steps.panoptic, steps.categories)
+        metrics |= {f"seconds/{stage.stage}": stage.seconds for stage in report.stages}
+        metrics["seconds/total"] = sum(stage.seconds for stage in report.stages)
+        metrics |= {f"cache/{how}": n for how, n in cache_counts(report.stages).items()}
+        self._with_run(lambda run: run.log_metrics(metrics, step=number))
+        self._with_run(lambda run: run.log_pictures(pictures, step=number))
+        self._with_run(lambda run: run.log_files(files, folder="panoptic"))
+
+    def close(self, status: Literal["FINISHED", "FAILED"], reports: Sequence[ImageReport]) -> None:
+        """Log the totals over all images and end the MLflow run."""
+        if len(reports) > 1:
+            stages = [stage for report in reports for stage in report.stages]
+            totals = {
+                "run/images": float(len(reports)),
+                "run/seconds": sum(stage.seconds for stage in stages),
+                "run/coverage": float(np.mean([report.coverage for report in reports])),
+            }
+            totals |= {f"run/{how}": float(n) for how, n in cache_counts(stages).items()}
+            self._with_run(lambda run: run.log_metrics(totals))
+        if reports:
+            self._with_run(lambda run: run.set_description(_description(reports)))
+        self._with_run(lambda run: run.finish(status))
+
+    def _with_run(self, action: Callable[[TrackedRun], None]) -> None:
+        run = self.run
+        if run is not None:
+            self._try(lambda: action(run))
+
+    def _try(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except TrackingError as error:
+            logger.warning("%s", error)
+            if str(error) not in self.warnings:
+                self.warnings.append(str(error))
+
+
+def _parameters(
+    request: Request, models: ModelIdentities, images: Sequence[ImageRef]
+) -> dict[str, object]:
+    parameters: dict[str, object] = {}
+    for stage, values in request.config.model_dump(mode="json").items():
+        parameters |= {f"{stage}/{name}": value for name, value in values.items()}
+    parameters["categories/things"] = ", ".join(c.name for c in request.categories.things)
+    parameters["categories/stuff"] = ", ".join(c.name for c in request.categories.stuff)
+    parameters["method"] = request.method
+    parameters["preset"] = request.preset
+    for role, identity in models.items():
+        parameters[f"models/{role}"] = identity.architecture
+        parameters[f"models/{role}_sha256"] = identity.sha256
+    for package in PACKAGES:
+        parameters[f"versions/{package}"] = version(package)
+    if len(images) == 1:
+        parameters["image/sha256"] = images[0].sha256
+    return parameters
+
+
+def _description(reports: Sequence[ImageReport]) -> str:
+    """A short markdown summary; MLflow shows it at the top of the run's page."""
+    lines = []
+    for report in reports[:10]:
+        words = ", ".join(f"{count} {name}" for name, count in report.segments.items())
+        counts = cache_counts(report.stages)
+        lines.append(
+            f"- **{Path(report.image).name}**: {words or 'nothing found'}; "
+            f"{report.coverage:.0%} labelled; "
+            f"{counts['cached']} stages cached, {counts['computed']} computed"
+        )
+    if len(reports) > 10:
+        lines.append(f"- ... and {len(reports) - 10} more images")
+    return "\n".join(lines)

@@ -1,0 +1,111 @@
+"""The files a person takes away: the overlay picture and the panoptic PNG with its JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from storage.store import ArtifactStore
+from tracking.pictures import StepRecords
+
+from segmentation.images import load_image, read_image_bytes
+from segmentation.records import (
+    GroundedBoxes,
+    Panoptic,
+    StuffLogits,
+    StuffMasks,
+    StuffRegions,
+    ThingMasks,
+    UInt8,
+)
+from tasks.work import ImageWork
+from tracking.panoptic_png import coco_json, coco_png
+
+
+@dataclass(frozen=True)
+class OutputFiles:
+    """Where one image's result files are."""
+
+    overlay: Path
+    panoptic_png: Path
+    panoptic_json: Path
+
+
+def read_steps(work: ImageWork) -> StepRecords:
+    """Every record of an image's chain that a picture needs, read back from the store."""
+    store = ArtifactStore(work.store_url)
+    data = read_image_bytes(work.image.location)
+    return StepRecords(
+        image=load_image(data, name=work.image.location, max_pixels=work.max_pixels),
+        grounded=store.read(work.key("ground_things"), GroundedBoxes),
+        stuff_logits=store.read(work.key("score_stuff"), StuffLogits),
+        things=store.read(work.key("things"), ThingMasks),
+        regions=store.read(work.key("stuff_regions"), StuffRegions),
+        stuff=store.read(work.key("stuff_masks"), StuffMasks),
+        panoptic=store.read(work.key("panoptic"), Panoptic),
+        categories=work.categories,
+    )
+
+
+def write_outputs(
+    folder: Path, work: ImageWork, steps: StepRecords, overlay: UInt8
+) -> tuple[OutputFiles, dict[str, bytes]]:
+    """Write an image's result files, each whole or not at all.
+
+    Returns:
+        The paths, and the panoptic files' contents by name.
+    """
+    stem = output_name(work)
+    target = folder / stem
+    contents = {
+        f"{stem}.png": coco_png(steps.panoptic),
+        f"{stem}.json": json.dumps(
+            coco_json(
+                steps.panoptic, steps.categories, image_id=1, file_name=Path(stem).name + ".png"
+            ),
+            ensure_ascii=False,
+            indent=1,
+        ).encode(),
+    }
+    files = OutputFiles(
+        overlay=target / "overlay.png",
+        panoptic_png=target / "panoptic.png",
+        panoptic_json=target / "panoptic.json",
+    )
+    target.mkdir(parents=True, exist_ok=True)
+    _write(files.overlay, png_bytes(overlay))
+    _write(files.panoptic_png, contents[f"{stem}.png"])
+    _write(files.panoptic_json, contents[f"{stem}.json"])
+    return files, contents
+
+
+def output_name(work: ImageWork) -> str:
+    """A folder name for an image: its file's stem and a few digits of the result's key."""
+    stem = re.sub(r"[^\w.-]+", "-", Path(work.image.location.rstrip("/")).stem)[:60].strip("-.")
+    return f"{stem or 'image'}-{work.keys['panoptic'][:8]}"
+
+
+def png_bytes(pixels: UInt8) -> bytes:
+    """uint8 (h, w, 3) as PNG; lightly compressed, since encoding is what costs."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _write(path: Path, data: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,195 @@
+"""The flows that a person, a schedule or the Prefect UI starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.runtime import flow_run
+from pydantic import BaseModel, Field
+from tracking.pictures import overlay, panels
+
+from flows.chain import run_chain
+from flows.inputs import refer_to
+from flows.journal import Journal
+from flows.outputs import read_steps, write_outputs
+from flows.report import ImageReport, RunReport, table_rows
+from flows.request import Request
+from flows.settings import DEFAULT_MAX_PIXELS, Places
+from models.presets import find_preset, identities
+from segmentation.categories import Categories, Category
+from segmentation.config import Method, PipelineConfig
+from tasks.keys import plan_keys
+from tasks.work import STAGES, ImageRef, ImageWork, StageOutcome
+
+
+class CategoryLists(BaseModel):
+    """The words to look for: plain words, or categories with prompts and thresholds."""
+
+    things: list[str | Category] = Field(
+        default_factory=list, description="Countable objects, such as nigiri or cup."
+    )
+    stuff: list[str | Category] = Field(
+        default_factory=list, description="Surfaces and materials, such as wood or cloth."
+    )
+
+    def resolved(self) -> Categories:
+        """The checked categories."""
+
+        def category(item: str | Category, isthing: bool) -> Category:
+            if isinstance(item, Category):
+                return item
+            return Category(name=" ".join(item.split()), isthing=isthing)
+
+        return Categories.checked(
+            [category(item, True) for item in self.things],
+            [category(item, False) for item in self.stuff],
+        )
+
+
+@flow(name="segment-images", validate_parameters=True)
+def segment_images(
+    images: list[str],
+    categories: CategoryLists,
+    config: PipelineConfig | None = None,
+    preset: str = "tiny",
+    method: Method = "default",
+    home: str | None = None,
+    store: str | None = None,
+    output: str | None = None,
+    experiment: str = "zeropan",
+    run_name: str | None = None,
+    device: str = "auto",
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> dict[str, Any]:
+    """Segment images; every stage comes from the cache if it can.
+
+    Args:
+        images: local paths or fsspec URLs.
+        categories: the words to look for.
+        config: the four steps' parameters; by default those of the method with the preset.
+        preset: name of the models' preset.
+        method: whose parameters to take where `config` is not given.
+        home: folder of everything that is kept; by default ZEROPAN_HOME or ./zeropan-data.
+        store: folder or fsspec URL of the artifacts; by default below `home`.
+        output: folder of pictures and panoptic files; by default below `home`.
+        experiment: name of the MLflow experiment.
+        run_name: name of the MLflow run; by default made from the images.
+        device: auto, cpu, cuda or mps.
+        max_pixels: larger images are refused before they are decoded.
+    """
+    places = Places.resolve(home=home, store=store, output=output)
+    request = Request(
+        categories=categories.resolved(),
+        config=config if config is not None else find_preset(preset).config_for(method),
+        preset=preset,
+        method=method,
+    )
+    refs = refer_to(images, max_pixels=max_pixels)
+    models = identities(preset)
+    journal = Journal.open(places, request, refs, models, experiment=experiment, name=run_name)
+    reports: list[ImageReport] = []
+    try:
+        for number, image in enumerate(refs):
+            work = ImageWork(
+                image=image,
+                categories=request.categories,
+                config=request.config,
+                preset=preset,
+                device=device,
+                store_url=places.store_url,
+                max_pixels=max_pixels,
+                keys={
+                    stage: key.digest
+                    for stage, key in plan_keys(
+                        image.sha256, request.categories, request.config, models
+                    ).items()
+                },
+            )
+            outcomes = run_chain(work, done=number * len(STAGES), total=len(refs) * len(STAGES))
+            reports.append(_conclude(work, outcomes, places.output, journal, number))
+    except BaseException:
+        journal.close("FAILED", reports)
+        raise
+    journal.close("FINISHED", reports)
+    report = RunReport(
+        images=reports,
+        store=places.store_url,
+        flow_run_id=str(flow_run.get_id()),
+        tracking_uri=journal.uri,
+        tracking_run_id=journal.run_id,
+        tracking_link=journal.link,
+        warnings=journal.warnings,
+    )
+    _publish(report)
+    return report.model_dump(mode="json")
+
+
+@flow(name="segment-image", validate_parameters=True)
+def segment_image(
+    image: str,
+    categories: CategoryLists,
+    config: PipelineConfig | None = None,
+    preset: str = "tiny",
+    method: Method = "default",
+    home: str | None = None,
+    store: str | None = None,
+    output: str | None = None,
+) -> dict[str, Any]:
+    """Segment one image: the list flow, with one image and fewer parameters."""
+    return segment_images.fn(
+        images=[image],
+        categories=categories,
+        config=config,
+        preset=preset,
+        method=method,
+        home=home,
+        store=store,
+        output=output,
+    )
+
+
+def _conclude(
+    work: ImageWork, outcomes: list[StageOutcome], folder: Path, journal: Journal, number: int
+) -> ImageReport:
+    """Draw and write what people look at, and log it."""
+    steps = read_steps(work)
+    picture = overlay(steps.image, steps.panoptic, steps.categories)
+    files, contents = write_outputs(folder, work, steps, picture)
+    segments: dict[str, int] = {}
+    for segment in steps.panoptic.segments_info:
+        name = work.categories.by_id(segment.category_id).name
+        segments[name] = segments.get(name, 0) + 1
+    report = ImageReport(
+        image=work.image.location,
+        sha256=work.image.sha256,
+        stages=outcomes,
+        segments=segments,
+        coverage=float((steps.panoptic.label_map != 0).mean()),
+        overlay=str(files.overlay),
+        panoptic_png=str(files.panoptic_png),
+        panoptic_json=str(files.panoptic_json),
+    )
+    journal.log_image(report, steps, panels(steps), contents, number)
+    return report
+
+
+def _publish(report: RunReport) -> None:
+    """Prefect artifacts: a table of the stages, and a link to the picture."""
+    rows = [row for image in report.images for row in table_rows(image)]
+    create_table_artifact(table=rows, key="zeropan-stages", description="What each stage did.")
+    first = report.images[0]
+    create_link_artifact(
+        link=report.tracking_link or Path(first.overlay).as_uri(),
+        link_text=f"overlay of {Path(first.image).name}",
+        key="zeropan-overlay",
+        description=f"The panoptic overlay: {first.overlay}",
+    )
+    get_run_logger().info(
+        "%d images segmented; MLflow run %s", len(report.images), report.tracking_run_id
+    )
+
+
+__all__ = ["CategoryLists", "ImageRef", "segment_image", "segment_images"]

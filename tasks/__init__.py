@@ -1,0 +1,1 @@
+"""Cached Prefect tasks around plain functions."""

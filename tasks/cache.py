@@ -1,0 +1,184 @@
+"""How Prefect's cache and the artifact store are kept from contradicting each other.
+
+The store is the one truth: an artifact exists if and only if its commit marker does. Prefect's
+cached result is a hint, a small JSON reference. Reading it back asks the store for the whole
+artifact and refuses the hint otherwise, so Prefect runs the task again. And a task whose hint is
+gone (another machine, an emptied database) asks the store before it computes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from prefect import Task
+from prefect.cache_policies import CacheKeyFnPolicy
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import TaskRunContext
+from prefect.serializers import Serializer
+from prefect.tasks import exponential_backoff
+from pydantic import Field
+from storage.store import ArtifactRef, ArtifactStore
+
+from models.presets import identities
+from segmentation.errors import ArtifactMissing, TransientError
+from segmentation.records import Record
+from tasks.keys import ALGORITHM_VERSIONS
+from tasks.results import describe
+from tasks.work import ImageWork, Stage, StageOutcome
+
+logger = logging.getLogger(__name__)
+
+Compute = Callable[[ImageWork, ArtifactStore], Record]
+
+
+class StageOutcomeSerializer(Serializer[Any]):
+    """JSON of a StageOutcome; loading it fails unless the store holds the whole artifact."""
+
+    type: str = Field(default="zeropan-stage-outcome", frozen=True)
+    store_url: str
+
+    def dumps(self, obj: Any) -> bytes:
+        """Serialise a StageOutcome, or the exception of a failed task by its name and text."""
+        if isinstance(obj, BaseException):
+            return json.dumps({"error": type(obj).__name__, "message": str(obj)}).encode()
+        return json.dumps(obj, sort_keys=True).encode()
+
+    def loads(self, blob: bytes) -> Any:
+        """Read a StageOutcome back.
+
+        Raises:
+            ArtifactMissing: the store does not hold the artifact, or not all of it.
+        """
+        outcome = json.loads(blob)
+        if "error" in outcome:
+            raise ArtifactMissing(f"the stage failed with {outcome['error']}: nothing is stored")
+        ref = ArtifactRef(
+            stage=outcome["stage"],
+            digest=outcome["digest"],
+            manifest_sha256=outcome["manifest_sha256"],
+        )
+        if not ArtifactStore(self.store_url).is_whole(ref):
+            raise ArtifactMissing(
+                f"artifact {ref.stage}/{ref.digest} is not whole in {self.store_url}; "
+                "it is computed again"
+            )
+        return outcome
+
+
+def cached_stage(stage: Stage, compute: Compute) -> Task[[ImageWork], dict[str, Any]]:
+    """A Prefect task that stores what `compute` returns, unless it is stored already."""
+
+    def body(work: ImageWork) -> dict[str, Any]:
+        return _find_or_compute(stage, compute, work).model_dump(mode="json")
+
+    body.__doc__ = compute.__doc__
+    return Task(
+        body,
+        name=stage.replace("_", "-"),
+        version=str(ALGORITHM_VERSIONS[stage]),
+        task_run_name=stage.replace("_", "-") + " {work.image.sha256:.8}",
+        tags=["zeropan"],
+        cache_policy=CacheKeyFnPolicy(cache_key_fn=_key_function(stage)),
+        persist_result=True,
+        cache_result_in_memory=False,
+        retries=3,
+        retry_delay_seconds=exponential_backoff(backoff_factor=1),
+        retry_jitter_factor=0.5,
+        retry_condition_fn=is_transient,
+    )
+
+
+def _key_function(stage: Stage) -> Callable[[TaskRunContext, dict[str, Any]], str]:
+    def cache_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
+        work: ImageWork = parameters["work"]
+        # The hint is about one store; the artifact's own key is not.
+        place = hashlib.sha256(work.store_url.encode()).hexdigest()[:12]
+        return f"zeropan-{stage}-{work.keys[stage]}-{place}"
+
+    return cache_key
+
+
+def is_transient(
+    task: Task[..., Any], task_run: TaskRun, state: State[Any], /
+) -> bool:  # Prefect fixes the three arguments.
+    """Whether a failed task deserves another try.
+
+    Wrong input and damaged weights fail at once; a fault of the network or the file system is
+    tried again, and so is an artifact that vanished between two looks at it.
+    """
+    try:
+        state.result(raise_on_failure=True)
+    except (TransientError, ArtifactMissing, ConnectionError, TimeoutError):
+        return True
+    except Exception:
+        return False
+    return False
+
+
+def _find_or_compute(stage: Stage, compute: Compute, work: ImageWork) -> StageOutcome:
+    """The artifact under the stage's key: as it is stored, or computed and stored now."""
+    store = ArtifactStore(work.store_url)
+    key = work.key(stage)
+    started = time.perf_counter()
+    found = store.find(key)
+    if found is not None and store.is_whole(found):
+        result = store.provenance(found).get("result")
+        return _outcome(stage, found, "cached", time.perf_counter() - started, result)
+    if found is not None:
+        logger.warning("artifact %s is damaged in %s: computing it again", key, work.store_url)
+    record = compute(work, store)
+    computed_s = time.perf_counter() - started
+    result = describe(record)
+    ref = store.write(key, record, provenance=_provenance(stage, work, computed_s, result))
+    return _outcome(stage, ref, "computed", time.perf_counter() - started, result)
+
+
+def _outcome(stage: Stage, ref: ArtifactRef, how: Any, seconds: float, result: Any) -> StageOutcome:
+    return StageOutcome(
+        stage=stage,
+        digest=ref.digest,
+        manifest_sha256=ref.manifest_sha256,
+        how=how,
+        seconds=seconds,
+        result=result if isinstance(result, dict) else {},
+    )
+
+
+def _provenance(
+    stage: Stage, work: ImageWork, seconds: float, result: dict[str, float]
+) -> dict[str, Any]:
+    own = getattr(work.config, stage, None)
+    models = identities(work.preset)
+    return {
+        "image_sha256": work.image.sha256,
+        "parameters": {} if own is None else own.model_dump(mode="json"),
+        "categories": work.categories.model_dump(mode="json"),
+        "models": {
+            name: {"architecture": identity.architecture, "sha256": identity.sha256}
+            for name, identity in models.items()
+        },
+        "upstream": {
+            other: digest for other, digest in work.keys.items() if other in UPSTREAM[stage]
+        },
+        "algorithm_version": ALGORITHM_VERSIONS[stage],
+        "device": work.device,
+        "seconds": seconds,
+        "result": result,
+    }
+
+
+UPSTREAM: dict[Stage, tuple[Stage, ...]] = {
+    "embed_image": (),
+    "ground_things": (),
+    "score_stuff": (),
+    "things": ("embed_image", "ground_things"),
+    "stuff_regions": ("score_stuff", "things"),
+    "stuff_masks": ("embed_image", "stuff_regions"),
+    "panoptic": ("things", "stuff_regions", "stuff_masks"),
+}
+"""The stages whose artifacts a stage reads."""

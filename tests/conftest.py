@@ -1,0 +1,19 @@
+"""Every test runs with its own Prefect home, offline, and never touches the user's."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+# Prefect reads its environment when it is first imported, which is while tests are collected.
+_HOME = tempfile.TemporaryDirectory(prefix="zeropan-tests-", ignore_cleanup_errors=True)
+os.environ["PREFECT_HOME"] = str(Path(_HOME.name) / "prefect")
+os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
+os.environ["PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"] = "120"
+os.environ["DO_NOT_TRACK"] = "1"
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "2")
+for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "ZEROPAN_HOME", "ZEROPAN_STORE"):
+    os.environ.pop(name, None)

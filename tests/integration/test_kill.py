@@ -1,0 +1,100 @@
+"""SIGKILL in every stage: the next run resumes, and no damaged artifact is ever read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from storage.keys import ArtifactKey
+from storage.store import ArtifactStore
+
+from flows.segment import segment_images
+from segmentation.records import Panoptic
+from tasks.work import STAGES
+from tests.integration.conftest import STUFF, THINGS, how
+
+MOMENTS = ("computing", "publishing")
+
+
+def run(image: Path, home: Path) -> dict[str, Any]:
+    return segment_images(
+        images=[str(image)], categories={"things": THINGS, "stuff": STUFF}, home=str(home)
+    )
+
+
+def label_map(report: dict[str, Any]) -> Any:
+    last = report["images"][0]["stages"][-1]
+    key = ArtifactKey(stage=last["stage"], digest=last["digest"])
+    return ArtifactStore(report["store"]).read(key, Panoptic).label_map
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, scene_file: Path) -> dict[str, Any]:
+    return run(scene_file, tmp_path_factory.mktemp("whole"))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_run_is_resumed(
+    stage: str, scene_file: Path, tmp_path: Path, whole: dict[str, Any]
+) -> None:
+    # The two moments share one process start each and one home: what the first leaves behind is
+    # part of what the second meets.
+    home = tmp_path / "home"
+    for moment in MOMENTS:
+        killed = subprocess.run(
+            [sys.executable, "-m", "tests.integration.killed_run", stage, moment,
+             str(scene_file), str(home)],
+            env=os.environ | {"PREFECT_HOME": str(tmp_path / "prefect")},
+            capture_output=True,
+            timeout=300,
+            check=False,
+        )  # fmt: skip
+        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    store = ArtifactStore(str(home / "store"))
+    assert all(result.status != "damaged" for result in store.verify())
+
+    resumed = run(scene_file, home)
+    before = STAGES.index(stage)
+    assert how(resumed) == {
+        name: "cached" if number < before else "computed" for number, name in enumerate(STAGES)
+    }
+    np.testing.assert_array_equal(label_map(resumed), label_map(whole))
+    store.prune(grace_s=0)
+    assert all(result.status == "ok" for result in store.verify())
+
+
+def files_of(store: Path, stage: str) -> list[Path]:
+    return sorted(path for path in (store / stage).rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_damaged_artifact_is_computed_again_and_only_it(
+    stage: str, scene_file: Path, tmp_path: Path, whole: dict[str, Any]
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(whole["store"], home / "store")
+    biggest = max(files_of(home / "store", stage), key=lambda path: path.stat().st_size)
+    data = bytearray(biggest.read_bytes())
+    data[len(data) // 2] ^= 1
+    biggest.write_bytes(data)
+    mended = run(scene_file, home)
+    assert how(mended) == {name: "computed" if name == stage else "cached" for name in STAGES}
+    np.testing.assert_array_equal(label_map(mended), label_map(whole))
+
+
+def test_a_deleted_store_only_costs_work(
+    scene_file: Path, tmp_path: Path, whole: dict[str, Any]
+) -> None:
+    home = tmp_path / "home"
+    run(scene_file, home)
+    shutil.rmtree(home / "store")
+    again = run(scene_file, home)
+    assert set(how(again).values()) == {"computed"}
+    np.testing.assert_array_equal(label_map(again), label_map(whole))

@@ -1,0 +1,1 @@
+"""MLflow runs, metrics and pictures. Only `runs`, `database`, `client` and `views` touch MLflow."""

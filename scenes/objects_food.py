@@ -116,7 +116,7 @@ def tomato(b: Brush) -> None:
     b.body(skin, (0.90, 0.13, 0.08))
     b.relief(0.78 * dome(skin, 0.92), shine=0.75, gloss=45)
     theta = np.arctan2(b.v, b.u)
-    lobes: Field = 0.5 + 0.5 * np.cos(np.float32(5) * theta)
+    lobes: Field = np.float32(0.5) + np.float32(0.5) * np.cos(np.float32(5) * theta)
     spike: Field = np.power(lobes, np.float32(1.6), dtype=np.float32)
     star: Field = (np.hypot(b.u, b.v) - (np.float32(0.13) + np.float32(0.40) * spike)) * np.float32(
         0.5

@@ -1,0 +1,202 @@
+"""One MLflow run, written to by its id; MLflow's active run is never used."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import math
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from segmentation.records import UInt8
+from tracking.client import talking_to_mlflow
+from tracking.database import open_experiment
+from tracking.image_files import FOLDER, LOGGED_IMAGES_TAG, image_files
+from tracking.names import MAX_KEY_LENGTH, MAX_TAG_LENGTH, cut, file_name, legal_key, shortened
+from tracking.parameters import flattened
+from tracking.settings import TrackingSettings
+from tracking.views import run_link
+
+logger = logging.getLogger(__name__)
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+_PER_BATCH = 100
+_NOTE = "mlflow.note.content"
+
+
+class TrackedRun:
+    """A run under way. Every method may raise TrackingError, and may be called from any thread."""
+
+    def __init__(
+        self, client: Any, settings: TrackingSettings, *, run_id: str, experiment_id: str
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self.run_id = run_id
+        self.experiment_id = experiment_id
+
+    @classmethod
+    def start(
+        cls,
+        settings: TrackingSettings,
+        *,
+        name: str,
+        tags: Mapping[str, str],
+        description: str | None = None,
+    ) -> TrackedRun:
+        """Start a run; the database and the experiment are created when they are not there.
+
+        Args:
+            settings: where to.
+            name: what the user reads in the list of runs.
+            tags: text by name; values beyond 8000 characters are cut.
+            description: Markdown.
+        """
+        with talking_to_mlflow("start a run", settings.uri):
+            client, experiment_id = open_experiment(settings)
+            every = {"mlflow.source.name": "zeropan", "mlflow.source.type": "LOCAL", **tags}
+            every.setdefault("mlflow.user", _user())
+            if description is not None:
+                every[_NOTE] = description
+            run = client.create_run(experiment_id, run_name=cut(name, 250), tags=_tags(every))
+            return cls(client, settings, run_id=str(run.info.run_id), experiment_id=experiment_id)
+
+    def log_parameters(self, params: Mapping[str, object]) -> None:
+        """Log settings; nested ones become "things/box_threshold". A value is set once for all."""
+        from mlflow.entities import Param
+
+        with self._talking("log parameters"):
+            entries = [Param(key, value) for key, value in flattened(params).items()]
+            for first in range(0, len(entries), _PER_BATCH):
+                batch = entries[first : first + _PER_BATCH]
+                self._client.log_batch(self.run_id, params=batch, synchronous=True)
+
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
+        """Log numbers. Those that are not finite are left out, for no chart can show them."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        with self._talking("log metrics"):
+            entries = [
+                Metric(legal_key(key), float(value), now, step)
+                for key, value in metrics.items()
+                if math.isfinite(value)
+            ]
+            for first in range(0, len(entries), _PER_BATCH):
+                batch = entries[first : first + _PER_BATCH]
+                self._client.log_batch(self.run_id, metrics=batch, synchronous=True)
+
+    def log_pictures(self, pictures: Mapping[str, UInt8], *, step: int = 0) -> None:
+        """Log pictures so that the image grid of MLflow compares them between runs.
+
+        Args:
+            pictures: image key to uint8 (h, w, 3), RGB; "/" in a key makes groups.
+            step: position on the grid's slider; the image's index in a data set.
+        """
+        if not pictures:
+            return
+        files = image_files(pictures, step=step)
+        with self._talking("log pictures"):
+            self._send(files, FOLDER)
+            self._client.set_tag(self.run_id, LOGGED_IMAGES_TAG, "True", synchronous=True)
+
+    def log_files(self, files: Mapping[str, bytes], *, folder: str) -> None:
+        """Log files by name under a folder of the run; odd characters in names are escaped.
+
+        Args:
+            files: the content by name; a name with slashes lands in subfolders.
+            folder: path inside the run's artifacts; "" for its root.
+        """
+        if not files:
+            return
+        with self._talking("log files"):
+            self._send(files, _safe_path(folder))
+
+    def log_dataset(
+        self, *, name: str, digest: str, source: str, context: str = "segmentation"
+    ) -> None:
+        """Name the data that the run read.
+
+        Args:
+            name: the image's file name or the data set's name.
+            digest: hex digest of its bytes; the first 32 characters are kept.
+            source: where it came from: a path or an address.
+            context: what it served for, such as "segmentation" or "evaluation".
+        """
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        with self._talking("log the data set"):
+            data = Dataset(
+                name=cut(name, 500),
+                digest=digest[:32],
+                source_type="local",
+                source=cut(source, 60_000),
+            )
+            tag = InputTag("mlflow.data.context", cut(context, 500))
+            self._client.log_inputs(self.run_id, [DatasetInput(data, [tag])])
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags; an old value is overwritten."""
+        from mlflow.entities import RunTag
+
+        entries = [RunTag(key, value) for key, value in _tags(tags).items()]
+        with self._talking("set tags"):
+            for first in range(0, len(entries), _PER_BATCH):
+                batch = entries[first : first + _PER_BATCH]
+                self._client.log_batch(self.run_id, tags=batch, synchronous=True)
+
+    def set_description(self, markdown: str) -> None:
+        """Set the text at the top of the run's page; at most 8000 characters are kept."""
+        self.set_tags({_NOTE: markdown})
+
+    def finish(self, status: Status) -> None:
+        """End the run. MLflow never ends one by itself, so call this on every way out."""
+        with self._talking("finish the run"):
+            self._client.set_terminated(self.run_id, status)
+
+    def url(self, ui_base: str | None) -> str:
+        """The run's page.
+
+        Args:
+            ui_base: the UI's address, such as http://localhost:5000; None: the tracking server's
+                own, or for a database the address that `zeropan` starts the UI at by default.
+        """
+        if ui_base is None:
+            ui_base = self._settings.uri if self._settings.is_server else "http://localhost:5000"
+        return run_link(ui_base, self.experiment_id, self.run_id)
+
+    def _talking(self, doing: str) -> Any:
+        return talking_to_mlflow(doing, self._settings.uri)
+
+    def _send(self, files: Mapping[str, bytes], folder: str) -> None:
+        with tempfile.TemporaryDirectory(prefix="zeropan-mlflow-") as scratch:
+            for name, content in files.items():
+                path = Path(scratch) / name if folder == FOLDER else Path(scratch, _safe_path(name))
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            self._client.log_artifacts(self.run_id, scratch, folder or None)
+
+
+def _safe_path(path: str) -> str:
+    return "/".join(file_name(part) for part in path.split("/") if part)
+
+
+def _tags(tags: Mapping[str, str]) -> dict[str, str]:
+    return {
+        key if key.startswith("mlflow.") else shortened(legal_key(key), MAX_KEY_LENGTH): cut(
+            str(value), MAX_TAG_LENGTH
+        )
+        for key, value in tags.items()
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        # A container may run under a user id that has no name.
+        return "unknown"

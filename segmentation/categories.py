@@ -66,10 +66,16 @@ class Categories(BaseModel):
         """Categories from two lists.
 
         Raises:
-            BadCategories: a name is given twice, or as both a thing and stuff.
+            BadCategories: a name is given twice, or as both a thing and stuff; a name or prompt is
+                blank; a category stands in the wrong list.
         """
         seen: dict[str, bool] = {}
         for category in (*things, *stuff):
+            if not all(word.strip() for word in (category.name, *category.prompts)):
+                raise BadCategories(
+                    f"category {category.name!r} has an empty name or prompt; "
+                    "give it a word or leave it out"
+                )
             name = category.name.casefold()
             if name in seen:
                 both = seen[name] != category.isthing
@@ -79,6 +85,17 @@ class Categories(BaseModel):
                     + "; name it once, in one of the two lists"
                 )
             seen[name] = category.isthing
+        for category in (*things, *stuff):
+            if category.isthing != (category in things):
+                raise BadCategories(
+                    f"category {category.name!r} is marked as "
+                    + (
+                        "a thing but listed as stuff"
+                        if category.isthing
+                        else "stuff but listed as a thing"
+                    )
+                    + "; move it to the other list"
+                )
         return cls(things=tuple(things), stuff=tuple(stuff))
 
     @property

@@ -141,14 +141,15 @@ def test_a_remote_image_is_read_through_fsspec() -> None:
 def test_bad_places_are_named_with_a_remedy(tmp_path: Path) -> None:
     empty = tmp_path / "empty.png"
     empty.touch()
-    for place, message in [
+    places: list[tuple[str | Path, str]] = [
         (tmp_path / "none.png", "none.png does not exist; check the path"),
         (tmp_path, "is a folder; name an image file in it"),
         (empty, r"empty.png is empty \(0 bytes\)"),
         ("memory://none.png", "memory://none.png does not exist"),
         ("nosuch://x/y.png", "cannot be opened here"),
         ("a\x00b.png", "cannot be read"),
-    ]:
+    ]
+    for place, message in places:
         with pytest.raises(BadImage, match=message) as caught:
             read_image_bytes(place)
         assert "\n" not in str(caught.value)

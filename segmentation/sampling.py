@@ -11,7 +11,7 @@ from segmentation.records import Bool, Float16, Float32
 from segmentation.regions import depth_inside
 
 _MAX_CANDIDATES = 20_000
-_MAX_CELLS_A_SIDE = 512
+_MAX_CELLS = 512 * 512
 
 
 def spread_points(mask: Bool, count: int, *, erosion_px: float) -> Float32:
@@ -30,7 +30,7 @@ def spread_points(mask: Bool, count: int, *, erosion_px: float) -> Float32:
     Returns:
         float32 (P, 2): x and y of pixel centres, in the mask's frame; P is 0 for an empty mask.
     """
-    step = math.ceil(max(mask.shape) / _MAX_CELLS_A_SIDE)
+    step = math.ceil(math.sqrt(mask.size / _MAX_CELLS))
     if step > 1 and mask[::step, ::step].any():
         mask = mask[::step, ::step]
     else:

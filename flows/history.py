@@ -7,6 +7,7 @@ takes what is still in the queue with it: history is lost and a traceback is pri
 from __future__ import annotations
 
 import time
+from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
@@ -17,7 +18,6 @@ from prefect.client.schemas.filters import (
     TaskRunFilterStateType,
 )
 from prefect.client.schemas.objects import TERMINAL_STATES
-from prefect.flow_runs import UUID
 
 
 def wait_for_history(flow_run_id: str, task_runs: int, *, patience_s: float = 20.0) -> bool:

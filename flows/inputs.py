@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-
 from segmentation.errors import BadInput
 from segmentation.images import load_image, read_image_bytes
 from tasks.work import ImageRef, image_digest

@@ -15,7 +15,6 @@ from typing import Literal
 
 import numpy as np
 from prefect.runtime import flow_run
-from tracking.pictures import StepRecords
 
 from flows.report import ImageReport, cache_counts
 from flows.request import Request
@@ -24,6 +23,7 @@ from models.presets import ModelIdentities
 from segmentation.records import UInt8
 from tasks.work import ImageRef
 from tracking.errors import TrackingError
+from tracking.pictures import StepRecords
 from tracking.runs import TrackedRun
 from tracking.settings import TrackingSettings
 from tracking.summary import metrics_of
@@ -65,7 +65,7 @@ class Journal:
             "zeropan.store": places.store_url,
             "prefect.flow_run_id": str(flow_run.get_id() or ""),
             "prefect.flow_run_name": str(flow_run.get_name() or ""),
-            "prefect.flow_run_url": str(flow_run.get_ui_url() or ""),
+            "prefect.flow_run_url": str(flow_run.get_flow_run_ui_url() or ""),
         }
 
         def start() -> None:

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from storage.store import ArtifactStore
-from tracking.pictures import StepRecords
 
 from segmentation.images import load_image, read_image_bytes
 from segmentation.records import (
@@ -25,8 +23,10 @@ from segmentation.records import (
     ThingMasks,
     UInt8,
 )
+from storage.store import ArtifactStore
 from tasks.work import ImageWork
 from tracking.panoptic_png import coco_json, coco_png
+from tracking.pictures import StepRecords
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 class Listener(Protocol):
     """Is told what a flow is doing."""
 
-    def __call__(self, done: int, total: int, doing: str) -> None: ...
+    def __call__(self, done: int, total: int, doing: str) -> None:
+        """Called before each stage, and after the last."""
+        ...
 
 
 _listener: ContextVar[Listener | None] = ContextVar("zeropan_progress", default=None)

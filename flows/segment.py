@@ -9,7 +9,6 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.runtime import flow_run
 from pydantic import BaseModel, Field
-from tracking.pictures import overlay, panels
 
 from flows.chain import run_chain
 from flows.inputs import refer_to
@@ -23,6 +22,7 @@ from segmentation.categories import Categories, Category
 from segmentation.config import Method, PipelineConfig
 from tasks.keys import plan_keys
 from tasks.work import STAGES, ImageRef, ImageWork, StageOutcome
+from tracking.pictures import overlay, panels
 
 
 class CategoryLists(BaseModel):

@@ -1,0 +1,1 @@
+"""The Zarr artifact store: keys, layout, commit protocol, integrity."""

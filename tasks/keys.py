@@ -50,7 +50,7 @@ def plan_keys(
         return {"upstream": [str(keys[stage]) for stage in stages]}
 
     thing_ids, stuff_ids = categories.prompt_category_ids
-    image = {"image": image_sha256}
+    image: dict[str, object] = {"image": image_sha256}
     plan("embed_image", image | {"model": models.segmenter.sha256})
     plan(
         "ground_things",

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from storage.keys import ArtifactKey
 from storage.store import ArtifactStore
+from storage.upkeep import prune, verify
 
 from flows.segment import segment_images
 from segmentation.records import Panoptic
@@ -58,7 +59,7 @@ def test_a_killed_run_is_resumed(
         )  # fmt: skip
         assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     store = ArtifactStore(str(home / "store"))
-    assert all(result.status != "damaged" for result in store.verify())
+    assert all(result.status != "damaged" for result in verify(store))
 
     resumed = run(scene_file, home)
     before = STAGES.index(stage)
@@ -66,8 +67,8 @@ def test_a_killed_run_is_resumed(
         name: "cached" if number < before else "computed" for number, name in enumerate(STAGES)
     }
     np.testing.assert_array_equal(label_map(resumed), label_map(whole))
-    store.prune(grace_s=0)
-    assert all(result.status == "ok" for result in store.verify())
+    prune(store, grace_s=0)
+    assert all(result.status == "ok" for result in verify(store))
 
 
 def files_of(store: Path, stage: str) -> list[Path]:

@@ -1,0 +1,130 @@
+"""A record as the files of one Zarr v3 group, and back.
+
+Array fields become arrays with the record's axis names; other fields, and the provenance, become
+the group's attributes. The group is built in memory, so that what is hashed is what is written,
+and what was checked is what is read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from segmentation.errors import ArtifactDamaged, RecordError
+from segmentation.records import Record
+
+SCHEMA = 1
+"""Raised when the layout of the files changes."""
+COMPRESSION_LEVEL = 3
+"""Zstandard level; benchmarks/mask_codecs.py measures what it and the layout give."""
+
+R = TypeVar("R", bound=Record)
+
+
+def to_files(record: Record, provenance: Mapping[str, Any]) -> dict[str, bytes]:
+    """The files of a Zarr v3 group that holds the record: name within the group → bytes.
+
+    Booleans are packed eight to a byte along their last axis.
+    """
+    import zarr
+    from zarr.codecs import ZstdCodec
+    from zarr.core.buffer import Buffer
+    from zarr.storage import MemoryStore
+
+    arrays: dict[str, dict[str, Any]] = {}
+    fields: dict[str, Any] = {}
+    contents: dict[str, Buffer] = {}
+    memory = MemoryStore(store_dict=contents)
+    group = zarr.create_group(memory, zarr_format=3)
+    axes: Mapping[str, tuple[str, ...]] = record.AXES
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if not isinstance(value, np.ndarray):
+            adapter = _adapters(type(record))[field.name]
+            fields[field.name] = adapter.dump_python(value, mode="json")
+            continue
+        names = list(axes[field.name])
+        packed = value.dtype == np.bool_
+        arrays[field.name] = {"shape": list(value.shape), "packed": packed}
+        if packed:
+            value = np.packbits(value, axis=-1)
+            names[-1] += "_bits"
+        group.create_array(
+            field.name,
+            data=np.ascontiguousarray(value),
+            chunks=tuple(max(1, length) for length in value.shape),
+            compressors=ZstdCodec(level=COMPRESSION_LEVEL),
+            dimension_names=names,
+        )
+    group.update_attributes(
+        {
+            "zeropan_schema": SCHEMA,
+            "record": type(record).__name__,
+            "arrays": arrays,
+            "fields": fields,
+            "provenance": dict(provenance),
+        }
+    )
+    return {name: buffer.to_bytes() for name, buffer in contents.items()}
+
+
+def from_files(files: Mapping[str, bytes], kind: type[R]) -> R:
+    """The record that `to_files` put into these files.
+
+    Raises:
+        ArtifactDamaged: the files hold another kind of record, or none.
+    """
+    import zarr
+    from zarr.core.buffer import cpu
+    from zarr.storage import MemoryStore
+
+    memory = MemoryStore(
+        store_dict={name: cpu.Buffer.from_bytes(data) for name, data in files.items()},
+        read_only=True,
+    )
+    try:
+        group = zarr.open_group(memory, mode="r", zarr_format=3)
+        attributes: dict[str, Any] = dict(group.attrs)
+        if attributes["record"] != kind.__name__ or attributes["zeropan_schema"] != SCHEMA:
+            raise ArtifactDamaged(
+                f"expected a {kind.__name__} of schema {SCHEMA}, got a {attributes['record']} of "
+                f"schema {attributes['zeropan_schema']}; prune the store and run again"
+            )
+        values: dict[str, Any] = {
+            name: _adapters(kind)[name].validate_python(value)
+            for name, value in attributes["fields"].items()
+        }
+        for name, about in attributes["arrays"].items():
+            values[name] = _unpacked(np.asarray(group[name][...]), about)
+        return kind(**values)
+    except (KeyError, ValueError, TypeError, ValidationError, RecordError) as error:
+        if isinstance(error, ArtifactDamaged):
+            raise
+        raise ArtifactDamaged(
+            f"the files do not hold a {kind.__name__} ({error}); prune the store and run again"
+        ) from error
+
+
+def _unpacked(array: NDArray[Any], about: Mapping[str, Any]) -> NDArray[Any]:
+    if not about["packed"]:
+        return array
+    shape = tuple(about["shape"])
+    return np.unpackbits(array, axis=-1, count=shape[-1]).astype(np.bool_).reshape(shape)
+
+
+@lru_cache(maxsize=32)
+def _adapters(kind: type[Any]) -> dict[str, TypeAdapter[Any]]:
+    """How each field that is no array turns into JSON and back."""
+    hints = typing.get_type_hints(kind)
+    return {
+        field.name: TypeAdapter(hints[field.name])
+        for field in dataclasses.fields(kind)
+        if field.name not in kind.AXES
+    }

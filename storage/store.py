@@ -1,0 +1,209 @@
+"""The artifact store: records under keys, written once, verified on every read.
+
+    <stage>/<digest>/<attempt>/...   a Zarr v3 group, complete or not
+    <stage>/<digest>.json            the commit marker: names the attempt and digests of its files
+
+A marker is written last, so an artifact exists if and only if its marker does. Two writers of one
+key each write an attempt of their own; the first marker wins and the other attempt is removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from segmentation.errors import ArtifactDamaged, ArtifactMissing, StoreError, TransientError
+from segmentation.records import Record
+from storage.codec import from_files, to_files
+from storage.files import open_files
+from storage.keys import ArtifactKey
+from storage.marker import ArtifactRef, Marker, marker_name
+
+__all__ = ["ArtifactRef", "ArtifactStore"]
+
+R = TypeVar("R", bound=Record)
+
+_TRANSIENT = frozenset(
+    {errno.EAGAIN, errno.EBUSY, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.EINTR}
+)
+"""Faults of a network file system or a busy disk that another try may mend."""
+
+
+class ArtifactStore:
+    """Records under keys, on a local folder or any fsspec URL.
+
+    Args:
+        url: a local path, or an fsspec URL such as s3://bucket/prefix. Credentials belong into
+            the environment, never into the URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.files = open_files(url)
+
+    def find(self, key: ArtifactKey) -> ArtifactRef | None:
+        """The artifact under a key, if its marker and all its files are there; bytes unchecked."""
+        try:
+            marker = self.marker(key)
+        except (ArtifactMissing, ArtifactDamaged):
+            return None
+        with self._reporting(f"look up {key}"):
+            for name, (_, size) in marker.files.items():
+                if self.files.size(f"{marker.folder}/{name}") != size:
+                    return None
+        return marker.ref
+
+    def is_whole(self, ref: ArtifactRef) -> bool:
+        """Whether this very artifact is stored, every byte of it as it was written."""
+        try:
+            marker = self.marker(ref.key)
+            if marker.ref != ref:
+                return False
+            self.load(marker)
+        except (ArtifactMissing, ArtifactDamaged):
+            return False
+        return True
+
+    def write(
+        self, key: ArtifactKey, record: Record, *, provenance: Mapping[str, Any]
+    ) -> ArtifactRef:
+        """Store a record under a key.
+
+        If the key holds a whole artifact already, that one stays and its reference is returned.
+
+        Raises:
+            StoreError: the place cannot be written to, such as a full disk.
+            TransientError: it cannot be written to just now.
+        """
+        contents = to_files(record, provenance)
+        marker = Marker(
+            key=key,
+            attempt=uuid.uuid4().hex,
+            files={n: (hashlib.sha256(d).hexdigest(), len(d)) for n, d in contents.items()},
+            record=type(record).__name__,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            provenance=dict(provenance),
+        )
+        try:
+            with self._reporting(f"write {key}"):
+                for name, data in contents.items():
+                    self.files.write(f"{marker.folder}/{name}", data)
+                winner = self._publish(marker)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self.files.delete(marker.folder)
+            raise
+        if winner != marker.ref or self.marker(key).attempt != marker.attempt:
+            self.files.delete(marker.folder)
+        return winner
+
+    def read(self, key: ArtifactKey | ArtifactRef, kind: type[R]) -> R:
+        """Read a record, after checking every byte of it.
+
+        Raises:
+            ArtifactMissing: no whole artifact is stored under the key.
+            ArtifactDamaged: one is, but its bytes are not those that were written.
+        """
+        marker = self._marker_of(key)
+        return from_files(self.load(marker), kind)
+
+    def provenance(self, key: ArtifactKey | ArtifactRef) -> dict[str, Any]:
+        """Where an artifact comes from: parameters, models, upstream keys, seconds."""
+        return dict(self._marker_of(key).provenance)
+
+    def path_of(self, key: ArtifactKey | ArtifactRef) -> str:
+        """The path or URL of the Zarr group, for zarr.open_group."""
+        return f"{self.url.rstrip('/')}/{self._marker_of(key).folder}"
+
+    def marker(self, key: ArtifactKey) -> Marker:
+        """The commit marker under a key.
+
+        Raises:
+            ArtifactMissing: there is none.
+            ArtifactDamaged: it is torn.
+        """
+        try:
+            with self._reporting(f"read {key}"):
+                data = self.files.read(marker_name(key))
+        except FileNotFoundError as error:
+            raise ArtifactMissing(
+                f"no artifact is stored under {key} in {self.url}; run the flow to compute it"
+            ) from error
+        return Marker.decode(data, key)
+
+    def load(self, marker: Marker) -> dict[str, bytes]:
+        """The bytes of an artifact's files, each checked against the manifest.
+
+        Raises:
+            ArtifactDamaged: a file is gone or changed.
+        """
+        contents = {}
+        for name, (sha256, _) in marker.files.items():
+            try:
+                with self._reporting(f"read {marker.key}"):
+                    data = self.files.read(f"{marker.folder}/{name}")
+            except FileNotFoundError as error:
+                raise self._damaged(marker, name, "is gone") from error
+            if hashlib.sha256(data).hexdigest() != sha256:
+                raise self._damaged(marker, name, "has changed")
+            contents[name] = data
+        return contents
+
+    def markers(self) -> Iterator[tuple[ArtifactKey, str]]:
+        """Every key that has a marker file, torn or not, and that file's name."""
+        with self._reporting("list the store"):
+            for name, _, _ in self.files.walk():
+                key = key_of(name)
+                if key is not None:
+                    yield key, name
+
+    def _marker_of(self, key: ArtifactKey | ArtifactRef) -> Marker:
+        return self.marker(key.key if isinstance(key, ArtifactRef) else key)
+
+    def _publish(self, marker: Marker) -> ArtifactRef:
+        data = marker.encode()
+        name = marker_name(marker.key)
+        if self.files.publish(name, data, replace=False):
+            return marker.ref
+        found = self.find(marker.key)
+        if found is not None and self.is_whole(found):
+            return found
+        # The earlier winner is damaged; its marker gives way in one step.
+        self.files.publish(name, data, replace=True)
+        return marker.ref
+
+    def _damaged(self, marker: Marker, name: str, how: str) -> ArtifactDamaged:
+        return ArtifactDamaged(
+            f"file {name} of artifact {marker.key} in {self.url} {how}; the artifact is computed "
+            "again when it is needed"
+        )
+
+    @contextlib.contextmanager
+    def _reporting(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            reason = error.strerror or str(error)
+            kind = TransientError if error.errno in _TRANSIENT else StoreError
+            raise kind(
+                f"the store {self.url} cannot {doing}: {reason}; check the place and its free space"
+            ) from error
+
+
+def key_of(name: str) -> ArtifactKey | None:
+    """The key whose marker has this name, or None."""
+    stage, slash, rest = name.partition("/")
+    digest, dot, kind = rest.partition(".")
+    if not slash or "/" in rest or not dot or kind != "json":
+        return None
+    try:
+        return ArtifactKey(stage, digest)
+    except StoreError:
+        return None

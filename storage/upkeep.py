@@ -1,0 +1,185 @@
+"""Looking after a store: listing, checking and removing artifacts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from segmentation.errors import ArtifactDamaged, ArtifactMissing, BadInput
+from storage.keys import ArtifactKey
+from storage.marker import Marker, marker_name
+from storage.store import ArtifactStore, key_of
+
+GRACE_S = 3600.0
+"""An attempt in progress looks like one that was left behind; younger ones are kept."""
+
+
+@dataclass(frozen=True)
+class StoredArtifact:
+    """One artifact, as its marker describes it."""
+
+    key: ArtifactKey
+    record: str
+    bytes: int
+    files: int
+    created: str
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found of one artifact, or of files that belong to none."""
+
+    name: str
+    """The key, or the folder of an attempt without a marker."""
+    status: Literal["ok", "damaged", "orphan"]
+    reason: str = ""
+
+
+@dataclass
+class PruneReport:
+    """What was removed, or would be."""
+
+    removed: list[Check] = field(default_factory=list)
+    expired: list[ArtifactKey] = field(default_factory=list)
+    freed_bytes: int = 0
+
+
+def entries(store: ArtifactStore) -> Iterator[StoredArtifact]:
+    """Every artifact whose marker can be read, by stage and digest."""
+    for key, _ in sorted(store.markers()):
+        try:
+            marker = store.marker(key)
+        except (ArtifactMissing, ArtifactDamaged):
+            continue
+        yield StoredArtifact(
+            key=key,
+            record=marker.record,
+            bytes=sum(size for _, size in marker.files.values()),
+            files=len(marker.files),
+            created=marker.created,
+            provenance=marker.provenance,
+        )
+
+
+def resolve(store: ArtifactStore, prefix: str) -> ArtifactKey:
+    """The one key that starts so: "things/ab12" or "ab12".
+
+    Raises:
+        ArtifactMissing: no key starts so.
+        BadInput: several do.
+    """
+    stage, slash, start = prefix.rpartition("/")
+    found = sorted(
+        key
+        for key, _ in store.markers()
+        if key.digest.startswith(start) and (not slash or key.stage == stage)
+    )
+    if not found:
+        raise ArtifactMissing(
+            f"no artifact's key starts with {prefix!r}; zeropan store ls lists the keys"
+        )
+    if len(found) > 1:
+        raise BadInput(f"{prefix!r} fits {len(found)} artifacts; give more digits of the key")
+    return found[0]
+
+
+def verify(store: ArtifactStore) -> Iterator[Check]:
+    """Read every byte of every artifact, and find attempts that no marker names."""
+    used = set()
+    for key, _ in sorted(store.markers()):
+        try:
+            marker = store.marker(key)
+            used.add(marker.folder)
+            store.load(marker)
+        except (ArtifactMissing, ArtifactDamaged) as error:
+            yield Check(str(key), "damaged", str(error))
+        else:
+            yield Check(str(key), "ok")
+    for folder in sorted(_attempts(store)):
+        if folder not in used:
+            yield Check(folder, "orphan", "no marker names it: a write that did not end")
+
+
+def prune(
+    store: ArtifactStore,
+    *,
+    grace_s: float = GRACE_S,
+    older_than_s: float | None = None,
+    stages: Collection[str] | None = None,
+    dry_run: bool = False,
+) -> PruneReport:
+    """Remove damaged artifacts, attempts left behind, and artifacts that are too old.
+
+    A marker is removed before its files, so that no reader meets half an artifact.
+
+    Args:
+        store: the store.
+        grace_s: attempts that changed in the last so many seconds are kept.
+        older_than_s: artifacts made longer ago are removed too; None removes none for its age.
+        stages: with older_than_s, only artifacts of these stages.
+        dry_run: only report.
+    """
+    report = PruneReport()
+    now = time.time()
+    attempts = _attempts(store)
+    used = set()
+    for key, _ in sorted(store.markers()):
+        try:
+            marker = store.marker(key)
+            used.add(marker.folder)
+            store.load(marker)
+        except (ArtifactMissing, ArtifactDamaged) as error:
+            report.removed.append(Check(str(key), "damaged", str(error)))
+            _remove(store, key, attempts, report, dry_run)
+            continue
+        if _expired(marker, older_than_s, stages, now):
+            report.expired.append(key)
+            _remove(store, key, attempts, report, dry_run)
+    for folder, (size, changed) in sorted(attempts.items()):
+        if folder in used or now - changed < grace_s:
+            continue
+        report.removed.append(Check(folder, "orphan"))
+        report.freed_bytes += size
+        if not dry_run:
+            store.files.delete(folder)
+    return report
+
+
+def _expired(
+    marker: Marker, older_than_s: float | None, stages: Collection[str] | None, now: float
+) -> bool:
+    if older_than_s is None or (stages is not None and marker.key.stage not in stages):
+        return False
+    return now - datetime.fromisoformat(marker.created).timestamp() > older_than_s
+
+
+def _remove(
+    store: ArtifactStore,
+    key: ArtifactKey,
+    attempts: dict[str, tuple[int, float]],
+    report: PruneReport,
+    dry_run: bool,
+) -> None:
+    folder = f"{key.stage}/{key.digest}"
+    for attempt in [name for name in attempts if name.startswith(f"{folder}/")]:
+        report.freed_bytes += attempts.pop(attempt)[0]
+    if not dry_run:
+        store.files.delete(marker_name(key))
+        store.files.delete(folder)
+
+
+def _attempts(store: ArtifactStore) -> dict[str, tuple[int, float]]:
+    """Every attempt's folder: bytes in all, and when it last changed."""
+    found: dict[str, tuple[int, float]] = {}
+    for name, size, changed in store.files.walk():
+        parts = name.split("/")
+        if len(parts) < 4 or key_of(f"{parts[0]}/{parts[1]}.json") is None:
+            continue
+        folder = "/".join(parts[:3])
+        bytes_so_far, latest = found.get(folder, (0, 0.0))
+        found[folder] = (bytes_so_far + size, max(latest, changed))
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from segmentation.records import Bool, Float32, Int32, UInt8
 
@@ -104,8 +104,12 @@ class Canvas:
             min(float(right - left), part[2]),
             min(float(bottom - top), part[3]),
         )
-        # Lanczos and bicubic kernels would ring; this one keeps round shapes round.
-        return rows, columns, np.asarray(image.resize(size, Image.Resampling.HAMMING, box=within))
+        cover = image.resize(size, Image.Resampling.BILINEAR, box=within)
+        if self.scale > 1:
+            # Enlarged pixels are stairs. A blur of less than a pixel of the image rounds them off
+            # and keeps lines of one pixel.
+            cover = cover.filter(ImageFilter.GaussianBlur(0.6 * self.scale))
+        return rows, columns, np.asarray(cover)
 
 
 def extent(mask: Bool) -> tuple[int, int, int, int] | None:

@@ -14,6 +14,7 @@ from tracking.layers import grey, washed
 from tracking.palette import FAINT, INK, PAPER, inferno
 
 _MOST_TILES = 24
+_MOST_COLUMNS = 8
 _SHEET = 1150
 _GAP = 12
 
@@ -60,7 +61,7 @@ def heat_maps(image: UInt8, logits: StuffLogits) -> UInt8:
 
 def _tile(base: UInt8, chance: Float32) -> UInt8:
     # Low values keep more of the image, so that one sees where on it they are.
-    return washed(base, inferno(chance), (0.55 + 0.3 * chance).astype(np.float32))
+    return washed(base, inferno(chance), (0.42 + 0.43 * chance).astype(np.float32))
 
 
 def _probability(logits: Float32) -> Float32:
@@ -73,7 +74,7 @@ def _probability(logits: Float32) -> Float32:
 def _columns(tiles: int, aspect: float) -> int:
     """The number of columns that brings the grid nearest to a shape of 4:3."""
     return min(
-        range(1, tiles + 1),
+        range(1, min(tiles, _MOST_COLUMNS) + 1),
         key=lambda n: abs(math.log(aspect * n / math.ceil(tiles / n) / (4 / 3))),
     )
 

@@ -108,10 +108,13 @@ def _room(mask: Bool, occupied: Bool, height: int, width: int) -> tuple[int, int
     middle = inside.mean(axis=0) - (height / 2, width / 2)
     reach = max(1.0, float(np.hypot(*mask[window].shape)))
     away = np.hypot(rows * _GRID - middle[0], columns * _GRID - middle[1]) / reach
-    worth = np.where(taken > 0, -1.0, covered - 0.35 * away)
+    # Room around the tag counts too: it should not sit on a border.
+    around = np.pad(mask[window], height)
+    roomy = _window_means(around, 3 * height, width + 2 * height)
+    worth = np.where(taken > 0, -1.0, covered + 0.6 * roomy - 0.35 * away)
     best = int(np.argmax(worth))
     row, column = divmod(best, covered.shape[1])
-    if worth[row, column] < 0 or covered[row, column] < 0.45:
+    if worth[row, column] < 0 or covered[row, column] < 0.25:
         return None
     return first_row + row * _GRID, first_column + column * _GRID
 

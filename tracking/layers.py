@@ -26,16 +26,23 @@ def grey(picture: UInt8, *, keep: float = 0.0, light: float = 1.0) -> UInt8:
         keep: share of the colour that stays, 0 to 1.
         light: factor on the brightness.
     """
-    weights = np.array([0.299, 0.587, 0.114], np.float32)
-    luma = (picture.astype(np.float32) @ weights)[..., None]
-    return np.clip((luma * (1 - keep) + picture * keep) * light, 0, 255).astype(np.uint8)
+    image = Image.fromarray(picture)
+    without = image.convert("L").convert("RGB")
+    mixed = Image.blend(without, image, keep)
+    return np.asarray(mixed.point(lambda value: value * light), dtype=np.uint8).copy()
 
 
 def colour_map(labels: Int32, colours: Mapping[int, Colour]) -> UInt8:
     """Each pixel's colour, uint8 (h, w, 3); labels without a colour become the unlabelled grey."""
-    table, places = np.unique(labels, return_inverse=True)
-    rgb = np.array([colours.get(label, UNLABELLED) for label in table.tolist()], np.uint8)
-    return rgb.reshape(-1, 3)[places.reshape(labels.shape)]
+    result = np.empty((*labels.shape, 3), np.uint8)
+    result[:] = UNLABELLED
+    # Ids may be sparse and large, so a table from 0 to the largest would not do.
+    known = np.array(sorted(colours), np.int64)
+    if known.size:
+        places = np.minimum(np.searchsorted(known, labels), known.size - 1)
+        rgb = np.array([colours[label] for label in known.tolist()], np.uint8)
+        result = np.where((known[places] == labels)[..., None], rgb[places], result)
+    return result
 
 
 def hatched(picture: UInt8, where: Bool, *, pitch: int) -> UInt8:

@@ -53,6 +53,11 @@ def with_legend(picture: UInt8, entries: Sequence[Entry], *, size: int, note: st
     return sheet
 
 
+def percent(share: float) -> str:
+    """A share of the image, 0 to 1, as "12%"; a small one as "< 1%"."""
+    return f"{share:.0%}" if share >= 0.01 or share == 0 else "< 1%"
+
+
 def _strip(entries: Sequence[Entry], *, width: int, size: int, note: str) -> UInt8:
     pad, gap = size, round(size * 1.5)
     line_height = round(size * 1.75)

@@ -22,6 +22,7 @@ MAX_EXPERIMENT_TAG_LENGTH = 20_000
 """Most characters of an experiment tag's value."""
 
 _IN_NAME = re.compile(r"[\w.\- ]")
+_IN_KEY = re.compile(r"[/\w.\- ]+")
 _IN_ASCII_NAME = re.compile(r"[A-Za-z0-9_.\- ]")
 
 
@@ -43,8 +44,13 @@ def name(*words: str) -> str:
 
 
 def legal_key(key: str) -> str:
-    """The name of a metric or parameter whose parts are already joined by slashes."""
-    return name(*key.split("/"))
+    """A metric's, parameter's or tag's key as it is if MLflow takes it, else escaped like `name`.
+
+    Keys that come out of `name` stay as they are.
+    """
+    parts = key.split("/")
+    takes = _IN_KEY.fullmatch(key) and all(part.strip(".") for part in parts)
+    return key if takes and len(key) <= MAX_KEY_LENGTH else name(*parts)
 
 
 def image_key(key: str) -> str:
@@ -81,8 +87,8 @@ def _ascii(word: str) -> str:
 
 def _escape(word: str, legal: Callable[[str], bool]) -> str:
     signs = []
-    for sign, following in zip(word, word[1:] + "\0", strict=True):
-        ambiguous = sign == "_" and following == "x"
+    for place, sign in enumerate(word):
+        ambiguous = word.startswith("_x", place)
         signs.append(sign if legal(sign) and not ambiguous else _code(sign))
     return "".join(signs)
 

@@ -8,8 +8,8 @@ from segmentation.categories import Categories
 from segmentation.records import Int32, Panoptic, SegmentInfo, UInt8
 from tracking.canvas import Canvas
 from tracking.labels import Label, labelled
-from tracking.layers import borders, colour_map, hatched, stroked, washed
-from tracking.legend import Entry, with_legend
+from tracking.layers import borders, colour_map, grey, hatched, stroked, washed
+from tracking.legend import Entry, percent, with_legend
 from tracking.palette import UNLABELLED, Colour, category_colour, segment_colours
 
 _THING_WASH, _STUFF_WASH = 0.52, 0.46
@@ -51,7 +51,8 @@ def painted(
     wash = np.where(things, np.float32(_THING_WASH), np.float32(_STUFF_WASH))
     wash[labels == 0] = 0
     tints = colour_map(labels, colours)
-    result = washed(picture, tints, wash)
+    # Over the image's own colours a red instance that is painted blue would turn out brown.
+    result = washed(grey(picture, keep=0.3), tints, wash)
     result = hatched(result, labels == 0, pitch=max(8, canvas.text_size // 2))
     result = stroked(result, borders(labels, width=2), (255, 255, 255), strength=0.45)
     only_things = np.where(things, labels, 0).astype(np.int32)
@@ -74,7 +75,9 @@ def legend_entries(panoptic: Panoptic, categories: Categories) -> list[Entry]:
             continue
         score = sum(segment.score for segment in mine) / len(mine)
         share = sum(segment.area for segment in mine) / pixels
-        figures = f"x{len(mine)}  {score:.2f}" if category.isthing else f"{share:.0%}  {score:.2f}"
+        figures = (
+            f"x{len(mine)} · {score:.2f}" if category.isthing else f"{percent(share)} · {score:.2f}"
+        )
         entries.append(
             Entry(
                 category.name,
@@ -85,7 +88,7 @@ def legend_entries(panoptic: Panoptic, categories: Categories) -> list[Entry]:
         )
     unlabelled = 1 - sum(segment.area for segment in panoptic.segments_info) / pixels
     if unlabelled >= 0.0005:
-        share_text = f"{unlabelled:.0%}" if unlabelled >= 0.01 else "< 1%"
+        share_text = percent(unlabelled)
         entries.append(Entry("unlabelled", (UNLABELLED,), share_text, hatched=True))
     if missing:
         shown = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if missing[6:] else "")

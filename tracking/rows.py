@@ -15,25 +15,25 @@ _GAP = 14
 
 
 def side_by_side(titled: Sequence[tuple[str, UInt8]], *, most_width: int = 2400) -> UInt8:
-    """Titled pictures in one row, their tops aligned.
+    """Titled pictures in one row, all brought to the same width, their tops aligned.
 
     Args:
         titled: title and uint8 (h, w, 3) of each; at least one.
-        most_width: the row is reduced to this width where it is wider; pixels.
+        most_width: most pixels of the whole row; wider pictures are reduced.
 
     Returns:
         uint8 (h, w, 3).
     """
     if not titled:
         raise ValueError("titled: expected at least one picture, got none")
-    width = sum(picture.shape[1] for _, picture in titled) + _GAP * (len(titled) + 1)
-    factor = min(1.0, most_width / width)
+    widest = max(picture.shape[1] for _, picture in titled)
+    width = max(1, min(widest, most_width // len(titled) - _GAP))
     tiles = []
     for title, picture in titled:
         tile = Image.fromarray(np.ascontiguousarray(picture))
-        if factor < 1:
-            size = (max(1, round(tile.width * factor)), max(1, round(tile.height * factor)))
-            tile = tile.resize(size, Image.Resampling.LANCZOS)
+        if tile.width != width:
+            height = max(1, round(tile.height * width / tile.width))
+            tile = tile.resize((width, height), Image.Resampling.BICUBIC)
         tiles.append((title, tile))
     text_size = max(14, round(max(tile.width for _, tile in tiles) / 34))
     head = round(text_size * 2)

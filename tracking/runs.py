@@ -15,7 +15,7 @@ from segmentation.records import UInt8
 from tracking.client import talking_to_mlflow
 from tracking.database import open_experiment
 from tracking.image_files import FOLDER, LOGGED_IMAGES_TAG, image_files
-from tracking.names import MAX_KEY_LENGTH, MAX_TAG_LENGTH, cut, file_name, legal_key, shortened
+from tracking.names import MAX_TAG_LENGTH, cut, file_name, legal_key
 from tracking.parameters import flattened
 from tracking.settings import TrackingSettings
 from tracking.views import run_link
@@ -187,9 +187,7 @@ def _safe_path(path: str) -> str:
 
 def _tags(tags: Mapping[str, str]) -> dict[str, str]:
     return {
-        key if key.startswith("mlflow.") else shortened(legal_key(key), MAX_KEY_LENGTH): cut(
-            str(value), MAX_TAG_LENGTH
-        )
+        key if key.startswith("mlflow.") else legal_key(key): cut(str(value), MAX_TAG_LENGTH)
         for key, value in tags.items()
     }
 

@@ -22,11 +22,11 @@ from segmentation.records import (
 from tracking.canvas import Canvas, extent
 from tracking.labels import Label, labelled, rounded, tag
 from tracking.layers import borders, colour_map, contour, grey, hatched, stroked, washed
-from tracking.legend import Entry, with_legend
+from tracking.legend import Entry, percent, with_legend
 from tracking.palette import UNLABELLED, Colour, category_colour, instance_colours
 
 _CANDIDATE_SCORE = 0.1
-_MOST_CANDIDATES = 30
+_MOST_CANDIDATES = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ def draw_boxes(steps: StepRecords) -> UInt8:
     draw = ImageDraw.Draw(picture)
     others = _other_candidates(steps.grounded, steps.things)
     for box in others.tolist():
-        draw.rectangle(_placed(box, canvas), outline=(215, 218, 222), width=1)
+        draw.rectangle(_placed(box, canvas), outline=(176, 180, 186), width=1)
     colours = instance_colours(steps.things, steps.panoptic, steps.categories)
     boxes = steps.things.boxes_xyxy.tolist()
     for box, colour in reversed(list(zip(boxes, colours, strict=True))):
@@ -117,7 +117,7 @@ def draw_points(steps: StepRecords) -> UInt8:
     canvas = Canvas.for_size(*steps.image.shape[:2])
     picture = Image.fromarray(grey(_regions(steps, canvas), keep=0.6, light=0.85))
     many = len(steps.stuff.points_xy) > 40 * max(1, len(steps.stuff.category_ids))
-    side = max(5, canvas.line * 2 + 1) if many else max(9, round(canvas.text_size * 0.7)) | 1
+    side = max(5, canvas.line * 2 + 1) if many else max(9, round(canvas.text_size * 0.85)) | 1
     stamps = [
         _dot(category_colour(category, steps.categories), side)
         for category in steps.stuff.category_ids.tolist()
@@ -151,7 +151,7 @@ def draw_stuff_masks(steps: StepRecords) -> UInt8:
         name, colours = _named(steps.categories, category)
         labels.append(Label(name, colour, mask, f"category {category}"))
         share = float(steps.stuff.masks[place].mean())
-        figures = f"{share:.0%}  {float(steps.stuff.scores[place]):.2f}"
+        figures = f"{percent(share)} · {float(steps.stuff.scores[place]):.2f}"
         entries.append(Entry(name, colours, figures, f"category {category}"))
     picture = labelled(picture, labels, size=canvas.text_size)
     return with_legend(
@@ -186,14 +186,14 @@ def _region_entries(steps: StepRecords) -> list[Entry]:
         if area:
             score = float(steps.regions.scores[mine].astype(np.float32).mean())
             name, colours = _named(steps.categories, category)
-            figures = f"{area / pixels:.0%}  {score:.2f}"
+            figures = f"{percent(area / pixels)} · {score:.2f}"
             entries.append(Entry(name, colours, figures, f"category {category}"))
     taken = _union(steps.things) & (labels == 0)
     if taken.any():
-        entries.append(Entry("things", ((40, 41, 43),), f"{taken.mean():.0%}"))
+        entries.append(Entry("things", ((40, 41, 43),), percent(float(taken.mean()))))
     rest = (labels == 0) & ~taken
     if rest.any():
-        entries.append(Entry("no word", (UNLABELLED,), f"{rest.mean():.0%}", hatched=True))
+        entries.append(Entry("no word", (UNLABELLED,), percent(float(rest.mean())), hatched=True))
     return entries
 
 
@@ -221,7 +221,7 @@ def _paint(picture: UInt8, mask: Bool, colour: Colour, canvas: Canvas, *, streng
 
 
 def _other_candidates(grounded: GroundedBoxes, things: ThingMasks) -> Float32:
-    """The best boxes that no threshold kept: float32 (n, 4), n at most 30."""
+    """The best boxes that no threshold kept: float32 (n, 4), n at most 12."""
     scores = grounded.token_scores.max(axis=2, initial=0).reshape(-1)
     boxes = grounded.boxes_xyxy.reshape(-1, 4)
     order = np.argsort(-scores, kind="stable")
@@ -256,7 +256,7 @@ def _thing_entries(steps: StepRecords, colours: list[Colour]) -> list[Entry]:
         score = float(steps.things.scores[places].mean())
         name, _ = _named(steps.categories, category)
         mine = tuple(colours[place] for place in places)
-        entries.append(Entry(name, mine, f"x{len(places)}  {score:.2f}", f"category {category}"))
+        entries.append(Entry(name, mine, f"x{len(places)} · {score:.2f}", f"category {category}"))
     return entries
 
 

@@ -133,12 +133,17 @@ class StuffMasksConfig(StageConfig):
         description="Points on other stuff words' regions that the mask must not hold, for each "
         "prompt of sampling `spread`; count.",
     )
-    max_overreach: float = Field(
-        default=0.5,
+    majority: bool = Field(
+        default=True,
+        description="Refuse an answer of SAM of which another stuff word's region covers more "
+        "than the region that asked for it.",
+    )
+    min_agreement: float = Field(
+        default=0.25,
         ge=0,
         le=1,
-        description="An answer of SAM of which more than this share (0 to 1) lies on other stuff "
-        "words' regions is refused, and the coarse region stays; 1 refuses none.",
+        description="Least share (0 to 1) of an answer of SAM that must lie on the region that "
+        "asked for it; else the answer is refused.",
     )
     seed: int = Field(
         default=0, ge=0, le=2**31 - 1, description="Seed of the random point sampling; integer."
@@ -186,10 +191,10 @@ class PanopticConfig(StageConfig):
         description="A thing of whose mask less than this share (0 to 1) stays visible under "
         "better ones is dropped.",
     )
-    fill: Literal["region", "none"] = Field(
-        default="region",
-        description="Pixels that no mask claims: taken from the coarse stuff regions, or left "
-        "unlabelled.",
+    fill: Literal["confirmed", "region", "none"] = Field(
+        default="confirmed",
+        description="Pixels that no mask claims: confirmed: taken from the coarse regions of stuff "
+        "words that have a SAM mask; region: from any coarse region; none: left unlabelled.",
     )
 
 
@@ -223,7 +228,8 @@ METHODS: dict[Method, PipelineConfig] = {
             multimask="union",
             # The proof of concept holds SAM's probability, not its logit, against 0.1.
             mask_threshold=-2.1972246,
-            max_overreach=1,
+            majority=False,
+            min_agreement=0,
         ),
         panoptic=PanopticConfig(
             overlap="paint",

@@ -88,7 +88,7 @@ def own_stuff(
 
     Of several masks the one whose category is also the coarse region's wins, then the one with
     the higher score, then the lower category id. Pixels that no mask claims go to the coarse
-    region if the config says so.
+    region, if the config says so for its category.
 
     Args:
         free: bool (H, W): pixels that no thing owns.
@@ -102,11 +102,11 @@ def own_stuff(
     """
     coarse = regions.label_map
     owner = np.zeros(coarse.shape, dtype=np.int32)
-    if config.fill == "region":
-        owner[free] = coarse[free]
-        if without:
-            owner[np.isin(owner, list(without))] = 0
     ids, scores = stuff.category_ids.tolist(), stuff.scores.tolist()
+    if config.fill != "none":
+        fillers = set(ids) if config.fill == "confirmed" else set(np.unique(coarse).tolist())
+        take = free & np.isin(coarse, list(fillers - set(without)))
+        owner[take] = coarse[take]
     worst_first = sorted(range(len(ids)), key=lambda index: (scores[index], -ids[index]))
     asked = [index for index in worst_first if ids[index] not in without]
     for index in asked:

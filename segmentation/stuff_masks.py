@@ -12,7 +12,14 @@ from segmentation.categories import Categories
 from segmentation.config import StuffMasksConfig
 from segmentation.errors import RecordError
 from segmentation.prompting import MaskPrompter
-from segmentation.records import Bool, Float32, ImageEmbedding, StuffMasks, StuffRegions
+from segmentation.records import (
+    Bool,
+    Float32,
+    ImageEmbedding,
+    Int32,
+    StuffMasks,
+    StuffRegions,
+)
 from segmentation.regions import connected_parts
 from segmentation.sampling import draw_points, erode_square, spread_points
 
@@ -74,7 +81,7 @@ def random_prompts(
         yield PointPrompt(label, points, np.zeros((0, 2), dtype=np.float32))
 
 
-def _eroded(label_map: np.ndarray, label: int, side: int, config: StuffMasksConfig) -> Bool:
+def _eroded(label_map: Int32, label: int, side: int, config: StuffMasksConfig) -> Bool:
     region = erode_square(label_map == label, side)
     if config.min_region_area == 0:
         return region
@@ -109,12 +116,16 @@ def ask(
     return best
 
 
-def overreach(mask: Bool, label_map: np.ndarray, category_id: int) -> float:
-    """The share, 0 to 1, of a mask (H, W) that lies on other categories' coarse regions."""
-    below = label_map[mask]
-    if len(below) == 0:
-        return 0.0
-    return float(np.mean((below != 0) & (below != category_id)))
+def agrees(mask: Bool, label_map: Int32, category_id: int, config: StuffMasksConfig) -> bool:
+    """Whether a mask (H, W) lies enough on the coarse region of the category it was asked for."""
+    if not mask.any():
+        return False
+    below = np.bincount(label_map[mask], minlength=category_id + 1)
+    own = int(below[category_id])
+    if own < config.min_agreement * below.sum():
+        return False
+    below[0] = 0
+    return not config.majority or own == below.max()
 
 
 def refine_stuff(
@@ -128,8 +139,9 @@ def refine_stuff(
 ) -> StuffMasks:
     """Step 3: sample points in every stuff region and unite the segmenter's answers to them.
 
-    Every part is asked for on its own, so that memory does not grow with their number. A category
-    none of whose parts is asked for, or answered, has no mask.
+    Every part is asked for on its own, so that memory does not grow with their number. An answer
+    that lies mostly elsewhere speaks against the coarse part, and is refused; a category that is
+    left without an answer has no mask.
 
     Args:
         regions: the coarse regions.
@@ -158,7 +170,7 @@ def refine_stuff(
     for prompt in prompts:
         label = prompt.category_id
         mask = ask(prompt, embedding, config, segmenter)
-        if not mask.any() or overreach(mask, regions.label_map, label) > config.max_overreach:
+        if not agrees(mask, regions.label_map, label, config):
             continue
         masks[label] = masks[label] | mask if label in masks else mask
         points.setdefault(label, []).append(prompt.points_xy)
@@ -187,7 +199,7 @@ def mean_score(regions: StuffRegions, category_id: int) -> float:
     return float(scores.mean(dtype=np.float64)) if len(scores) else 0.0
 
 
-def _labels(label_map: np.ndarray) -> list[int]:
+def _labels(label_map: Int32) -> list[int]:
     return [label for label in np.unique(label_map).tolist() if label != 0]
 
 

@@ -170,6 +170,8 @@ def test_equal_stuff_scores_go_to_the_lower_id() -> None:
 def test_unclaimed_pixels_come_from_the_regions_or_stay_unlabelled() -> None:
     stuff = [("##....", 0.5, WOOD)]
     assert labels(row(coarse="333440", stuff=stuff)) == "33344."
+    confirmed = PLAIN.model_copy(update={"fill": "confirmed"})
+    assert labels(row(coarse="333440", stuff=stuff, config=confirmed)) == "333..."
     bare = PLAIN.model_copy(update={"fill": "none"})
     assert labels(row(coarse="333440", stuff=stuff, config=bare)) == "33...."
 
@@ -273,7 +275,7 @@ CONFIGS = st.builds(
     max_hole_area=st.sampled_from([0.0, 0.05]),
     max_crumb_area=st.sampled_from([0.0, 0.05]),
     min_visible_share=st.sampled_from([0.0, 0.5]),
-    fill=st.sampled_from(["region", "none"]),
+    fill=st.sampled_from(["confirmed", "region", "none"]),
 )
 
 

@@ -9,7 +9,7 @@ from segmentation.categories import Categories
 from segmentation.config import METHODS, StuffMasksConfig
 from segmentation.errors import RecordError
 from segmentation.records import Bool, Int32, StuffMasks, StuffRegions
-from segmentation.stuff_masks import make_rng, overreach, random_prompts, refine_stuff
+from segmentation.stuff_masks import agrees, make_rng, random_prompts, refine_stuff
 from tests.unit.plain_prompter import PlainPrompter, embed_plainly
 
 WOOD_AND_SKY = Categories.from_words(["cup"], ["wood", "sky"])
@@ -85,7 +85,9 @@ def test_every_large_enough_part_is_asked_for_on_its_own() -> None:
     np.testing.assert_array_equal(stuff.masks, np.isin(areas, (0, 3))[None])
     assert len(stuff.points_xy) == 8
     every = refine(
-        regions_of(labels), areas, StuffMasksConfig(points_per_region=4, min_region_area=0)
+        regions_of(labels),
+        areas,
+        StuffMasksConfig(points_per_region=4, min_region_area=0, min_agreement=0),
     )
     np.testing.assert_array_equal(every.masks, np.isin(areas, (0, 2, 3))[None])
 
@@ -96,22 +98,30 @@ def test_a_region_of_specks_has_no_mask() -> None:
     assert refine(regions_of(labels), halves()).masks.shape == (0, 60, 80)
 
 
+ANY_ANSWER = {"majority": False, "min_agreement": 0}
+
+
 def test_an_answer_on_other_regions_is_refused() -> None:
     areas = np.zeros((60, 80), dtype=np.int32)
     labels = np.full_like(areas, SKY)
     labels[20:40, 20:40] = WOOD
     regions = regions_of(labels)
-    assert refine(regions, areas, StuffMasksConfig()).category_ids.tolist() == [SKY]
-    everything = refine(regions, areas, StuffMasksConfig(max_overreach=1))
+    assert refine(regions, areas).category_ids.tolist() == [SKY]
+    everything = refine(regions, areas, StuffMasksConfig().model_copy(update=ANY_ANSWER))
     assert everything.category_ids.tolist() == [WOOD, SKY]
 
 
-def test_overreach_is_the_share_on_other_categories() -> None:
-    labels = np.array([[WOOD, SKY, 0, SKY]], dtype=np.int32)
-    whole: Bool = np.ones((1, 4), dtype=np.bool_)
-    assert overreach(whole, labels, WOOD) == 0.5
-    assert overreach(whole, labels, SKY) == 0.25
-    assert overreach(~whole, labels, WOOD) == 0
+def test_an_answer_agrees_if_most_of_it_is_its_own_and_enough() -> None:
+    labels = np.array([[WOOD, WOOD, SKY, SKY, SKY, 0, 0, 0]], dtype=np.int32)
+    whole: Bool = np.ones((1, 8), dtype=np.bool_)
+    config = StuffMasksConfig(majority=True, min_agreement=0.25)
+    assert not agrees(whole, labels, WOOD, config)
+    assert agrees(whole, labels, SKY, config)
+    assert agrees(whole, labels, WOOD, config.model_copy(update={"majority": False}))
+    assert not agrees(whole, labels, SKY, config.model_copy(update={"min_agreement": 0.4}))
+    assert agrees(labels != SKY, labels, WOOD, config)
+    assert not agrees(~whole, labels, WOOD, config.model_copy(update=ANY_ANSWER))
+    assert not agrees(labels == 0, labels, WOOD, config)
 
 
 def test_negative_points_keep_an_answer_off_other_regions() -> None:
@@ -121,7 +131,7 @@ def test_negative_points_keep_an_answer_off_other_regions() -> None:
     labels = np.zeros_like(areas)
     labels[10:50, 5:60] = WOOD
     labels[5:55, 62:78] = SKY
-    config = StuffMasksConfig(negative_points=0, max_overreach=1)
+    config = StuffMasksConfig().model_copy(update=ANY_ANSWER)
     plain = refine(regions_of(labels), areas, config)
     assert plain.masks[0][labels == SKY].all()
     kept_off = refine(regions_of(labels), areas, config.model_copy(update={"negative_points": 3}))

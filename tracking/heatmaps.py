@@ -72,11 +72,14 @@ def _probability(logits: Float32) -> Float32:
 
 
 def _columns(tiles: int, aspect: float) -> int:
-    """The number of columns that brings the grid nearest to a shape of 4:3."""
-    return min(
-        range(1, min(tiles, _MOST_COLUMNS) + 1),
-        key=lambda n: abs(math.log(aspect * n / math.ceil(tiles / n) / (4 / 3))),
-    )
+    """The number of columns that brings the grid near a shape of 4:3 and leaves few holes."""
+
+    def fault(columns: int) -> float:
+        rows = math.ceil(tiles / columns)
+        holes = 1 - tiles / (rows * columns)
+        return abs(math.log(aspect * columns / rows / (4 / 3))) + 0.6 * holes
+
+    return min(range(1, min(tiles, _MOST_COLUMNS) + 1), key=fault)
 
 
 def _title(

@@ -18,7 +18,7 @@ from tracking.image_files import FOLDER, LOGGED_IMAGES_TAG, image_files
 from tracking.names import MAX_TAG_LENGTH, cut, file_name, legal_key
 from tracking.parameters import flattened
 from tracking.settings import TrackingSettings
-from tracking.views import run_link
+from tracking.views import artifact_address, run_link
 
 logger = logging.getLogger(__name__)
 
@@ -90,19 +90,28 @@ class TrackedRun:
                 batch = entries[first : first + _PER_BATCH]
                 self._client.log_batch(self.run_id, metrics=batch, synchronous=True)
 
-    def log_pictures(self, pictures: Mapping[str, UInt8], *, step: int = 0) -> None:
+    def log_pictures(self, pictures: Mapping[str, UInt8], *, step: int = 0) -> dict[str, str]:
         """Log pictures so that the image grid of MLflow compares them between runs.
 
         Args:
             pictures: image key to uint8 (h, w, 3), RGB; "/" in a key makes groups.
             step: position on the grid's slider; the image's index in a data set.
+
+        Returns:
+            For each key the picture's address within the UI, for the description's Markdown:
+            `![overlay](<address>)`.
         """
         if not pictures:
-            return
+            return {}
         files = image_files(pictures, step=step)
         with self._talking("log pictures"):
             self._send(files, FOLDER)
             self._client.set_tag(self.run_id, LOGGED_IMAGES_TAG, "True", synchronous=True)
+        full = (file for file in files if file.endswith(".png"))
+        return {
+            key: artifact_address(self.run_id, f"{FOLDER}/{file}")
+            for key, file in zip(pictures, full, strict=True)
+        }
 
     def log_files(self, files: Mapping[str, bytes], *, folder: str) -> None:
         """Log files by name under a folder of the run; odd characters in names are escaped.

@@ -74,8 +74,9 @@ def description(
     image: str,
     changed: Mapping[str, object] | None = None,
     lines: Mapping[str, str] | None = None,
+    picture: str | None = None,
 ) -> str:
-    """The run's description in Markdown: a sentence, a table of categories, and further lines.
+    """The run's description in Markdown: a sentence, a table, further lines, a picture.
 
     Args:
         panoptic: the result.
@@ -83,6 +84,7 @@ def description(
         image: the image's file name.
         changed: the settings that differ from the defaults, by name.
         lines: further facts, such as {"Store": "…", "Run again": "`zeropan rerun …`"}.
+        picture: a picture's address, from `TrackedRun.log_pictures`.
     """
     numbers = metrics_of(panoptic, categories)
     height, width = panoptic.label_map.shape
@@ -104,6 +106,8 @@ def description(
         text += ["", "Changed: " + ", ".join(f"`{key} = {changed[key]}`" for key in changed)]
     for title, line in (lines or {}).items():
         text += ["", f"{title}: {line}"]
+    if picture is not None:
+        text += ["", f"![overlay]({picture})"]
     return "\n".join(text)
 
 

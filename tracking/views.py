@@ -13,6 +13,7 @@ import time
 import zlib
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from tracking.client import talking_to_mlflow
 from tracking.database import open_experiment
@@ -40,6 +41,11 @@ def run_link(ui_base: str, experiment_id: str, run_id: str) -> str:
     return f"{ui_base.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}?{_MODE}"
 
 
+def artifact_address(run_id: str, path: str) -> str:
+    """A run's file, relative to the UI's own address; this is what descriptions can show."""
+    return "/get-artifact?" + urlencode({"path": path, "run_uuid": run_id}, quote_via=quote)
+
+
 def view_link(ui_base: str, experiment_id: str, *, view_key: str | None = VIEW_KEY) -> str:
     """The address of the experiment's runs; with a view key, of its saved view with the pictures.
 
@@ -59,7 +65,8 @@ def save_view(settings: TrackingSettings, image_keys: Sequence[str]) -> str:
 
     Args:
         settings: where the experiment is.
-        image_keys: the pictures' keys, in the order of the rows; those of `panels`.
+        image_keys: the pictures' keys, in the order of the rows, the result last; those of
+            `panels`.
 
     Raises:
         TrackingError: the experiment's store does not answer.
@@ -88,17 +95,11 @@ def encoded_view(image_keys: Sequence[str]) -> str:
 
 
 def view_state(image_keys: Sequence[str]) -> dict[str, Any]:
-    """The view before it is packed: pictures first, then a table of differences and a few bars."""
-    pictures, numbers = "zeropan-pictures", "zeropan-numbers"
+    """The view before it is packed: the results, the steps, then parallel axes and a few bars."""
+    result, steps, numbers = "zeropan-result", "zeropan-steps", "zeropan-numbers"
     charts: list[dict[str, Any]] = [
-        _chart(
-            "IMAGE",
-            pictures,
-            imageKeys=[image_key(key) for key in image_keys],
-            step=0,
-            # Every parameter would be printed above the picture and push it out of sight.
-            showRunParams=False,
-        ),
+        _pictures(result, image_keys[-1:]),
+        _pictures(steps, image_keys),
         _chart(
             "PARALLEL",
             numbers,
@@ -111,7 +112,8 @@ def view_state(image_keys: Sequence[str]) -> dict[str, Any]:
     return {
         "compareRunCharts": charts,
         "compareRunSections": [
-            _section(pictures, "Pictures: one row a step, one column a run", 1, 1100),
+            _section(result, "Results, one column a run", 1, 420),
+            _section(steps, "Steps, one row each", 1, 1100),
             _section(numbers, "Numbers", 3, 360),
         ],
         "selectedColumns": [
@@ -144,6 +146,13 @@ def view_state(image_keys: Sequence[str]) -> dict[str, Any]:
             "selectedXAxisMetricKey": "",
         },
     }
+
+
+def _pictures(section: str, image_keys: Sequence[str]) -> dict[str, Any]:
+    keys = [image_key(key) for key in image_keys]
+    # Every parameter would be printed above the picture and push it out of sight.
+    chart = _chart("IMAGE", section, imageKeys=keys, step=0, showRunParams=False)
+    return {**chart, "uuid": f"{section}-pictures"}
 
 
 def _chart(kind: str, section: str, **fields: Any) -> dict[str, Any]:

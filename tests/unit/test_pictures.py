@@ -279,8 +279,11 @@ def test_names_and_descriptions_say_image_and_change() -> None:
     changed = {"things.box_threshold": 0.3}
     assert run_name("sushi.jpg", changed) == "sushi.jpg · box_threshold 0.3"
     assert len(run_name("s" * 300)) == 120
-    text = description(scene().panoptic, CATEGORIES, image="a|b.png", changed=changed)
+    text = description(
+        scene().panoptic, CATEGORIES, image="a|b.png", changed=changed, picture="/p.png"
+    )
     assert "1 things, 1 stuff" in text and "`things.box_threshold = 0.3`" in text
+    assert text.endswith("![overlay](/p.png)")
     # A bar in a word must not open another column.
     assert all(
         line.replace("\\|", "").count("|") == 6 for line in text.splitlines() if "egg" in line

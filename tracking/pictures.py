@@ -16,9 +16,9 @@ from tracking.steps import (
     draw_thing_masks,
 )
 
-__all__ = ["PANEL_KEYS", "StepRecords", "overlay", "panels", "side_by_side"]
+__all__ = ["PANELS", "StepRecords", "overlay", "panels", "side_by_side"]
 
-PANEL_KEYS = (
+PANELS = (
     "panels/00 input",
     "panels/01 boxes",
     "panels/02 thing masks",
@@ -32,7 +32,7 @@ PANEL_KEYS = (
 
 
 def panels(steps: StepRecords) -> dict[str, UInt8]:
-    """One picture a step, under the keys of `PANEL_KEYS`: uint8 (h, w, 3) each."""
+    """One picture a step, under the keys of `PANELS`: uint8 (h, w, 3) each."""
     pictures = (
         draw_input(steps),
         draw_boxes(steps),
@@ -43,4 +43,4 @@ def panels(steps: StepRecords) -> dict[str, UInt8]:
         draw_stuff_masks(steps),
         overlay(steps.image, steps.panoptic, steps.categories),
     )
-    return dict(zip(PANEL_KEYS, pictures, strict=True))
+    return dict(zip(PANELS, pictures, strict=True))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import logging
 import math
 import tempfile
 import time
@@ -14,13 +13,12 @@ from typing import Any, Literal
 from segmentation.records import UInt8
 from tracking.client import talking_to_mlflow
 from tracking.database import open_experiment
+from tracking.errors import as_tracking_error
 from tracking.image_files import FOLDER, LOGGED_IMAGES_TAG, image_files
 from tracking.names import MAX_TAG_LENGTH, cut, file_name, legal_key
 from tracking.parameters import flattened
 from tracking.settings import TrackingSettings
 from tracking.views import artifact_address, run_link
-
-logger = logging.getLogger(__name__)
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -67,9 +65,9 @@ class TrackedRun:
 
     def log_parameters(self, params: Mapping[str, object]) -> None:
         """Log settings; nested ones become "things/box_threshold". A value is set once for all."""
-        from mlflow.entities import Param
-
         with self._talking("log parameters"):
+            from mlflow.entities import Param
+
             entries = [Param(key, value) for key, value in flattened(params).items()]
             for first in range(0, len(entries), _PER_BATCH):
                 batch = entries[first : first + _PER_BATCH]
@@ -77,10 +75,10 @@ class TrackedRun:
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
         """Log numbers. Those that are not finite are left out, for no chart can show them."""
-        from mlflow.entities import Metric
-
         now = int(time.time() * 1000)
         with self._talking("log metrics"):
+            from mlflow.entities import Metric
+
             entries = [
                 Metric(legal_key(key), float(value), now, step)
                 for key, value in metrics.items()
@@ -103,7 +101,9 @@ class TrackedRun:
         """
         if not pictures:
             return {}
-        files = image_files(pictures, step=step)
+        with as_tracking_error("encode pictures", self._settings.uri):
+            # Outside of the turn that threads wait for: encoding takes longer than sending.
+            files = image_files(pictures, step=step)
         with self._talking("log pictures"):
             self._send(files, FOLDER)
             self._client.set_tag(self.run_id, LOGGED_IMAGES_TAG, "True", synchronous=True)
@@ -136,9 +136,9 @@ class TrackedRun:
             source: where it came from: a path or an address.
             context: what it served for, such as "segmentation" or "evaluation".
         """
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
         with self._talking("log the data set"):
+            from mlflow.entities import Dataset, DatasetInput, InputTag
+
             data = Dataset(
                 name=cut(name, 500),
                 digest=digest[:32],
@@ -150,10 +150,10 @@ class TrackedRun:
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags; an old value is overwritten."""
-        from mlflow.entities import RunTag
-
-        entries = [RunTag(key, value) for key, value in _tags(tags).items()]
         with self._talking("set tags"):
+            from mlflow.entities import RunTag
+
+            entries = [RunTag(key, value) for key, value in _tags(tags).items()]
             for first in range(0, len(entries), _PER_BATCH):
                 batch = entries[first : first + _PER_BATCH]
                 self._client.log_batch(self.run_id, tags=batch, synchronous=True)

@@ -24,7 +24,7 @@ from segmentation.config import PipelineConfig
 from tracking.client import REQUEST_DEFAULTS
 from tracking.errors import TrackingError
 from tracking.names import component, image_key, name
-from tracking.pictures import PANEL_KEYS
+from tracking.pictures import PANELS
 from tracking.runs import TrackedRun
 from tracking.settings import TrackingSettings
 from tracking.ui import VIEW_KEY, save_view, ui_command, ui_environment, view_link
@@ -106,8 +106,8 @@ def test_pictures_lie_where_the_image_grid_looks(
     settings: TrackingSettings, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(0)
-    pictures = {key: rng.integers(0, 255, (40, 600, 3), dtype=np.uint8) for key in PANEL_KEYS}
-    pictures["panels/寿司"] = pictures[PANEL_KEYS[0]]
+    pictures = {key: rng.integers(0, 255, (40, 600, 3), dtype=np.uint8) for key in PANELS}
+    pictures["panels/寿司"] = pictures[PANELS[0]]
     run = TrackedRun.start(settings, name="pictures", tags={})
     run.log_pictures(pictures, step=3)
     assert run.log_pictures({}) == {}
@@ -265,14 +265,14 @@ def test_uris_that_would_lose_runs_are_refused(tmp_path: Path, uri: str) -> None
 
 
 def test_the_saved_view_shows_every_panel(settings: TrackingSettings) -> None:
-    experiment_id = save_view(settings, PANEL_KEYS)
+    experiment_id = save_view(settings, PANELS)
     tags = client_of(settings).get_experiment(experiment_id).tags
     saved = json.loads(tags[f"mlflow.sharedViewState.{VIEW_KEY}"])
     packed = saved["state"].removeprefix("deflate;")
     state = json.loads(zlib.decompress(b64decode(packed)))
     result, steps = [chart for chart in state["compareRunCharts"] if chart["type"] == "IMAGE"]
     assert result["imageKeys"] == ["panels/07 overlay"]
-    assert steps["imageKeys"] == list(PANEL_KEYS) and steps["showRunParams"] is False
+    assert steps["imageKeys"] == list(PANELS) and steps["showRunParams"] is False
     sections = {section["uuid"] for section in state["compareRunSections"]}
     assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} == sections
     link = view_link("http://localhost:5000/", experiment_id)

@@ -22,7 +22,7 @@ from tracking.fonts import spelled
 from tracking.image_files import image_files
 from tracking.palette import inferno, instance_colours, segment_colours
 from tracking.panoptic_png import coco_json, coco_png, coco_rgb, ids_of
-from tracking.pictures import PANEL_KEYS, StepRecords, overlay, panels, side_by_side
+from tracking.pictures import PANELS, StepRecords, overlay, panels, side_by_side
 from tracking.summary import description, metrics_of, run_name
 
 CATEGORIES = Categories.from_words(["sushi", "卵 | egg"], ["wood", "sky"])
@@ -116,7 +116,7 @@ def empty(height: int, width: int, categories: Categories) -> StepRecords:
 
 def test_panels_are_pictures_in_the_order_of_the_steps() -> None:
     drawn = panels(scene())
-    assert tuple(drawn) == PANEL_KEYS == tuple(sorted(PANEL_KEYS))
+    assert tuple(drawn) == PANELS == tuple(sorted(PANELS))
     for picture in drawn.values():
         assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
         assert max(picture.shape) >= 420 and picture.std() > 5
@@ -124,7 +124,7 @@ def test_panels_are_pictures_in_the_order_of_the_steps() -> None:
 
 def test_drawing_twice_gives_the_same_pixels() -> None:
     one, other = panels(scene()), panels(scene())
-    assert all(np.array_equal(one[key], other[key]) for key in PANEL_KEYS)
+    assert all(np.array_equal(one[key], other[key]) for key in PANELS)
 
 
 def test_drawing_leaves_the_records_alone() -> None:
@@ -140,7 +140,7 @@ def test_images_in_which_nothing_is_found(
     size: tuple[int, int], words: tuple[list[str], list[str]]
 ) -> None:
     drawn = panels(empty(*size, Categories.from_words(*words)))
-    assert tuple(drawn) == PANEL_KEYS
+    assert tuple(drawn) == PANELS
 
 
 def test_the_overlay_paints_things_in_their_colour_and_dims_the_rest() -> None:

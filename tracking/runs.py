@@ -36,6 +36,7 @@ class TrackedRun:
         self._settings = settings
         self.run_id = run_id
         self.experiment_id = experiment_id
+        self._addresses: dict[str, str] = {}
 
     @classmethod
     def start(
@@ -88,19 +89,15 @@ class TrackedRun:
                 batch = entries[first : first + _PER_BATCH]
                 self._client.log_batch(self.run_id, metrics=batch, synchronous=True)
 
-    def log_pictures(self, pictures: Mapping[str, UInt8], *, step: int = 0) -> dict[str, str]:
+    def log_pictures(self, pictures: Mapping[str, UInt8], *, step: int = 0) -> None:
         """Log pictures so that the image grid of MLflow compares them between runs.
 
         Args:
             pictures: image key to uint8 (h, w, 3), RGB; "/" in a key makes groups.
             step: position on the grid's slider; the image's index in a data set.
-
-        Returns:
-            For each key the picture's address within the UI, for the description's Markdown:
-            `![overlay](<address>)`.
         """
         if not pictures:
-            return {}
+            return
         with as_tracking_error("encode pictures", self._settings.uri):
             # Outside of the turn that threads wait for: encoding takes longer than sending.
             files = image_files(pictures, step=step)
@@ -108,10 +105,16 @@ class TrackedRun:
             self._send(files, FOLDER)
             self._client.set_tag(self.run_id, LOGGED_IMAGES_TAG, "True", synchronous=True)
         full = (file for file in files if file.endswith(".png"))
-        return {
-            key: artifact_address(self.run_id, f"{FOLDER}/{file}")
-            for key, file in zip(pictures, full, strict=True)
-        }
+        for key, file in zip(pictures, full, strict=True):
+            self._addresses[key] = artifact_address(self.run_id, f"{FOLDER}/{file}")
+
+    def picture_address(self, key: str) -> str | None:
+        """Where the UI serves the picture that was last logged under a key; None if none was.
+
+        The address is relative to the UI's, as the description's Markdown wants it:
+        `![overlay](<address>)`.
+        """
+        return self._addresses.get(key)
 
     def log_files(self, files: Mapping[str, bytes], *, folder: str) -> None:
         """Log files by name under a folder of the run; odd characters in names are escaped.

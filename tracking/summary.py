@@ -84,7 +84,7 @@ def description(
         image: the image's file name.
         changed: the settings that differ from the defaults, by name.
         lines: further facts, such as {"Store": "…", "Run again": "`zeropan rerun …`"}.
-        picture: a picture's address, from `TrackedRun.log_pictures`.
+        picture: a picture's address, from `TrackedRun.picture_address`.
     """
     numbers = metrics_of(panoptic, categories)
     height, width = panoptic.label_map.shape

@@ -69,8 +69,8 @@ class Recipe:
     """The numbers of a run."""
 
     batch: int = 4
-    boxes: int = 6
-    point_sets: int = 4
+    boxes: int = 4
+    point_sets: int = 5
     muon_rate: float = 2e-3
     adam_rate: float = 1e-3
     weight_decay: float = 0.02
@@ -173,7 +173,7 @@ def losses(model: SegmenterInTraining, batch: Batch, *, progress: float) -> dict
     auxiliary_weight = 1.0 - 0.7 * min(progress, 1.0)
     boxes = batch.boxes.shape[1]
     return {
-        "loss": single + 0.25 * several + 0.2 * quality_loss + auxiliary_weight * auxiliary,
+        "loss": single + 0.25 * several + 0.4 * quality_loss + auxiliary_weight * auxiliary,
         "single": single.detach(),
         "several": several.detach(),
         "auxiliary": auxiliary.detach(),

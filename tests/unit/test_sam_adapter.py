@@ -67,7 +67,9 @@ def test_it_is_a_promptable_segmenter(segmenter: SamSegmenter) -> None:
 
 
 @pytest.mark.parametrize("size", [(64, 64), (48, 80), (97, 31), (30, 200)])
-def test_boxes_and_points_answer_as_the_packages_predictor(folder: Path, size: tuple[int, int]):
+def test_boxes_and_points_answer_as_the_packages_predictor(
+    folder: Path, size: tuple[int, int]
+) -> None:
     height, width = size
     image = _image(height, width)
     segmenter, predictor = SamSegmenter.load(folder), _predictor(folder)
@@ -88,7 +90,9 @@ def test_boxes_and_points_answer_as_the_packages_predictor(folder: Path, size: t
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (4000, 30), (30, 4000), (63, 65), (7, 3)])
-def test_any_image_size_gives_masks_of_that_size(segmenter: SamSegmenter, size: tuple[int, int]):
+def test_any_image_size_gives_masks_of_that_size(
+    segmenter: SamSegmenter, size: tuple[int, int]
+) -> None:
     height, width = size
     embedding = segmenter.embed(_image(height, width))
     boxes = np.array([[0, 0, width, height]], dtype=np.float32)

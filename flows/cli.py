@@ -59,7 +59,7 @@ def run(
     home: Home = None,
     store: Store = None,
     output: Annotated[str | None, typer.Option(help="Folder of pictures and PNGs.")] = None,
-    experiment: Annotated[str, typer.Option(help="Name of the MLflow experiment.")] = "zeropan",
+    experiment: Annotated[str | None, typer.Option(help="Name of the MLflow experiment.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the MLflow run.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     max_pixels: Annotated[
@@ -118,7 +118,7 @@ def demo(
 @app.command()
 def ui(
     home: Home = None,
-    experiment: Annotated[str, typer.Option(help="Name of the MLflow experiment.")] = "zeropan",
+    experiment: Annotated[str | None, typer.Option(help="Name of the MLflow experiment.")] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
 ) -> None:
     """Start the MLflow UI on this machine, on the right tracking store, until it is stopped."""
@@ -144,6 +144,8 @@ def run_flow(verbose: bool, **parameters: Any) -> dict[str, Any]:
     # Prefect reads these when it is imported; what the user has set stays.
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
+    # The temporary server makes its database first; on a busy machine 20 seconds are too few.
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
     if not verbose:
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")

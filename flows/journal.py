@@ -19,14 +19,14 @@ from prefect.runtime import flow_run
 from flows.report import ImageReport, cache_counts
 from flows.request import Request
 from flows.settings import Places
-from models.presets import ModelIdentities
+from models.presets import ModelIdentities, find_preset
 from segmentation.records import UInt8
 from tasks.work import ImageRef
 from tracking.errors import TrackingError
-from tracking.pictures import StepRecords
+from tracking.pictures import PANELS, StepRecords
 from tracking.runs import TrackedRun
 from tracking.settings import TrackingSettings
-from tracking.summary import metrics_of
+from tracking.summary import metrics_of, run_name
 
 logger = logging.getLogger(__name__)
 
@@ -49,14 +49,17 @@ class Journal:
         images: Sequence[ImageRef],
         models: ModelIdentities,
         *,
-        experiment: str,
+        experiment: str | None,
         name: str | None,
     ) -> Journal:
         """Start the MLflow run and log all that is known before the work."""
         settings = TrackingSettings.resolve(default_directory=places.home, experiment=experiment)
         journal = cls(uri=settings.uri)
         first = Path(images[0].location).name
-        title = name or (first if len(images) == 1 else f"{first} and {len(images) - 1} more")
+        title = name or run_name(
+            first if len(images) == 1 else f"{first} and {len(images) - 1} more",
+            _changed(request),
+        )
         tags = {
             "zeropan.images": str(len(images)),
             "zeropan.image": first,
@@ -119,7 +122,7 @@ class Journal:
             totals |= {f"run/{how}": float(n) for how, n in cache_counts(stages).items()}
             self._with_run(lambda run: run.log_metrics(totals))
         if reports:
-            self._with_run(lambda run: run.set_description(_description(reports)))
+            self._with_run(lambda run: run.set_description(_description(run, reports)))
         self._with_run(lambda run: run.finish(status))
 
     def _with_run(self, action: Callable[[TrackedRun], None]) -> None:
@@ -156,7 +159,7 @@ def _parameters(
     return parameters
 
 
-def _description(reports: Sequence[ImageReport]) -> str:
+def _description(run: TrackedRun, reports: Sequence[ImageReport]) -> str:
     """A short markdown summary; MLflow shows it at the top of the run's page."""
     lines = []
     for report in reports[:10]:
@@ -169,4 +172,18 @@ def _description(reports: Sequence[ImageReport]) -> str:
         )
     if len(reports) > 10:
         lines.append(f"- ... and {len(reports) - 10} more images")
+    address = run.picture_address(PANELS[-1])
+    if address is not None:
+        lines += ["", f"![overlay]({address})"]
     return "\n".join(lines)
+
+
+def _changed(request: Request) -> dict[str, object]:
+    """The parameters that differ from those of the method with the preset."""
+    usual = find_preset(request.preset).config_for(request.method).model_dump()
+    return {
+        f"{stage}.{field}": value
+        for stage, values in request.config.model_dump().items()
+        for field, value in values.items()
+        if value != usual[stage][field]
+    }

@@ -89,7 +89,7 @@ def write_outputs(
 def output_name(work: ImageWork) -> str:
     """A folder name for an image: its file's stem and a few digits of the result's key."""
     stem = re.sub(r"[^\w.-]+", "-", Path(work.image.location.rstrip("/")).stem)[:60].strip("-.")
-    return f"{stem or 'image'}-{work.keys['panoptic'][:8]}"
+    return f"{stem or 'image'}-{work.digests['panoptic'][:8]}"
 
 
 def png_bytes(pixels: UInt8) -> bytes:

@@ -59,7 +59,7 @@ def segment_images(
     home: str | None = None,
     store: str | None = None,
     output: str | None = None,
-    experiment: str = "zeropan",
+    experiment: str | None = None,
     run_name: str | None = None,
     device: str = "auto",
     max_pixels: int = DEFAULT_MAX_PIXELS,
@@ -75,7 +75,7 @@ def segment_images(
         home: folder of everything that is kept; by default ZEROPAN_HOME or ./zeropan-data.
         store: folder or fsspec URL of the artifacts; by default below `home`.
         output: folder of pictures and panoptic files; by default below `home`.
-        experiment: name of the MLflow experiment.
+        experiment: name of the MLflow experiment; by default MLFLOW_EXPERIMENT_NAME or zeropan.
         run_name: name of the MLflow run; by default made from the images.
         device: auto, cpu, cuda or mps.
         max_pixels: larger images are refused before they are decoded.
@@ -101,7 +101,7 @@ def segment_images(
                 device=device,
                 store_url=places.store_url,
                 max_pixels=max_pixels,
-                keys={
+                digests={
                     stage: key.digest
                     for stage, key in plan_keys(
                         image.sha256, request.categories, request.config, models

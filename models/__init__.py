@@ -1,0 +1,1 @@
+"""Adapters to the three packages behind small Protocols; presets and weights."""

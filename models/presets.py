@@ -157,7 +157,7 @@ def text_segmenter(preset: str, device: str) -> CoarseTextSegmenter:
 
 
 def resolve_device(device: str) -> str:
-    """ "auto" becomes cuda, mps or cpu, whichever this machine has first."""
+    """Make "auto" cuda, mps or cpu, whichever this machine has first."""
     if device != "auto":
         return device
     import torch

@@ -102,7 +102,10 @@ def from_files(files: Mapping[str, bytes], kind: type[R]) -> R:
             for name, value in attributes["fields"].items()
         }
         for name, about in attributes["arrays"].items():
-            values[name] = _unpacked(np.asarray(group[name][...]), about)
+            array = group[name]
+            if not isinstance(array, zarr.Array):
+                raise TypeError(f"{name} is no array")
+            values[name] = _unpacked(np.asarray(array[...]), about)
         return kind(**values)
     except (KeyError, ValueError, TypeError, ValidationError, RecordError) as error:
         if isinstance(error, ArtifactDamaged):
@@ -120,7 +123,7 @@ def _unpacked(array: NDArray[Any], about: Mapping[str, Any]) -> NDArray[Any]:
 
 
 @lru_cache(maxsize=32)
-def _adapters(kind: type[Any]) -> dict[str, TypeAdapter[Any]]:
+def _adapters(kind: Any) -> dict[str, TypeAdapter[Any]]:
     """How each field that is no array turns into JSON and back."""
     hints = typing.get_type_hints(kind)
     return {

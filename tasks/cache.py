@@ -22,11 +22,11 @@ from prefect.context import TaskRunContext
 from prefect.serializers import Serializer
 from prefect.tasks import exponential_backoff
 from pydantic import Field
-from storage.store import ArtifactRef, ArtifactStore
 
 from models.presets import identities
 from segmentation.errors import ArtifactMissing, TransientError
 from segmentation.records import Record
+from storage.store import ArtifactRef, ArtifactStore
 from tasks.keys import ALGORITHM_VERSIONS
 from tasks.results import describe
 from tasks.work import ImageWork, Stage, StageOutcome
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 Compute = Callable[[ImageWork, ArtifactStore], Record]
 
 
-class StageOutcomeSerializer(Serializer[Any]):
+class StageOutcomeSerializer(Serializer):  # type: ignore[type-arg]  # it cannot be subscripted
     """JSON of a StageOutcome; loading it fails unless the store holds the whole artifact."""
 
     type: str = Field(default="zeropan-stage-outcome", frozen=True)
@@ -98,7 +98,7 @@ def _key_function(stage: Stage) -> Callable[[TaskRunContext, dict[str, Any]], st
         work: ImageWork = parameters["work"]
         # The hint is about one store; the artifact's own key is not.
         place = hashlib.sha256(work.store_url.encode()).hexdigest()[:12]
-        return f"zeropan-{stage}-{work.keys[stage]}-{place}"
+        return f"zeropan-{stage}-{work.digests[stage]}-{place}"
 
     return cache_key
 
@@ -163,7 +163,7 @@ def _provenance(
             for name, identity in models.items()
         },
         "upstream": {
-            other: digest for other, digest in work.keys.items() if other in UPSTREAM[stage]
+            other: digest for other, digest in work.digests.items() if other in UPSTREAM[stage]
         },
         "algorithm_version": ALGORITHM_VERSIONS[stage],
         "device": work.device,

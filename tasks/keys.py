@@ -7,11 +7,10 @@ their keys, so a change reaches exactly the stages below it.
 
 from __future__ import annotations
 
-from storage.keys import ArtifactKey, artifact_key
-
 from models.presets import ModelIdentities
 from segmentation.categories import Categories
 from segmentation.config import PipelineConfig
+from storage.keys import ArtifactKey, artifact_key
 from tasks.work import Stage
 
 ALGORITHM_VERSIONS: dict[Stage, int] = {

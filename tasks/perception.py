@@ -5,12 +5,11 @@ They do not depend on any threshold, so a changed threshold never runs a backbon
 
 from __future__ import annotations
 
-from storage.store import ArtifactStore
-
 from models.presets import detector, segmenter, text_segmenter
 from segmentation.errors import BadImage
 from segmentation.images import load_image, read_image_bytes
 from segmentation.records import GroundedBoxes, ImageEmbedding, StuffLogits, UInt8
+from storage.store import ArtifactStore
 from tasks.cache import cached_stage
 from tasks.work import ImageWork, image_digest
 

@@ -5,8 +5,6 @@ The functions are in `segmentation`; here is only where their inputs come from.
 
 from __future__ import annotations
 
-from storage.store import ArtifactStore
-
 from models.presets import segmenter
 from segmentation.panoptic import fuse
 from segmentation.records import (
@@ -21,6 +19,7 @@ from segmentation.records import (
 from segmentation.stuff_masks import refine_stuff
 from segmentation.stuff_regions import find_stuff_regions
 from segmentation.things import segment_things
+from storage.store import ArtifactStore
 from tasks.cache import cached_stage
 from tasks.work import ImageWork
 
@@ -54,7 +53,7 @@ def _stuff_masks(work: ImageWork, store: ArtifactStore) -> StuffMasks:
         work.categories,
         work.config.stuff_masks,
         segmenter=segmenter(work.preset, work.device),
-        seed_material=work.keys["stuff_masks"],
+        seed_material=work.digests["stuff_masks"],
     )
 
 

@@ -6,10 +6,10 @@ import hashlib
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
-from storage.keys import ArtifactKey
 
 from segmentation.categories import Categories
 from segmentation.config import PipelineConfig
+from storage.keys import ArtifactKey
 
 Stage = Literal[
     "embed_image",
@@ -57,12 +57,12 @@ class ImageWork(BaseModel):
     device: str
     store_url: str
     max_pixels: int
-    keys: dict[Stage, str]
+    digests: dict[Stage, str]
     """The digest of each stage's artifact, known before anything runs."""
 
     def key(self, stage: Stage) -> ArtifactKey:
         """The key of a stage's artifact."""
-        return ArtifactKey(stage=stage, digest=self.keys[stage])
+        return ArtifactKey(stage=stage, digest=self.digests[stage])
 
 
 class StageOutcome(BaseModel):

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from storage.keys import ArtifactKey
-from storage.store import ArtifactStore
-from storage.upkeep import prune, verify
 
 from flows.segment import segment_images
 from segmentation.records import Panoptic
+from storage.keys import ArtifactKey
+from storage.store import ArtifactStore
+from storage.upkeep import prune, verify
 from tasks.work import STAGES
 from tests.integration.conftest import STUFF, THINGS, how
 

@@ -1,0 +1,141 @@
+"""Batches for the detector: scenes with captions, their boxes and which tokens name them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.captions import SEPARATOR, Encoding
+from models.grounding_dino import normalise
+from scenes.vocabulary import COLOURED_THINGS, COLOURS, THINGS
+from training.scene_cache import SceneCache
+
+PLAIN_SHARE = 0.65
+"""Share of captions that name objects without colours, as most people do."""
+
+
+@dataclass
+class Batch:
+    """B images with what is to be found in them."""
+
+    images: Tensor
+    """float32 (B, 3, S, S), normalised."""
+    captions: list[str]
+    boxes: list[Tensor]
+    """For each image float32 (n, 4): centre and size, as shares of the image."""
+    tokens: list[Tensor]
+    """For each image float32 (n, L): 1 for the tokens that name the box."""
+
+
+def make_batch(
+    cache: SceneCache, indices: list[int], size: int, encode: Any, rng: np.random.Generator
+) -> Batch:
+    """Load, turn, flip and tint scenes, and write a caption for each."""
+    images, captions, boxes, words = [], [], [], []
+    for index in indices:
+        image, segments = np.asarray(cache.images[index]), cache.segments[index]
+        things = [segment for segment in segments if segment["isthing"]]
+        found = np.array([segment["bbox_xyxy"] for segment in things], np.float32).reshape(-1, 4)
+        image, found = _turned(image, found / image.shape[0], rng)
+        phrases, named = _caption(things, rng)
+        images.append(image)
+        boxes.append(torch.from_numpy(_centred(found)))
+        words.append(named)
+        captions.append("".join(phrase + SEPARATOR for phrase in phrases).rstrip())
+    encodings = [encode(caption) for caption in captions]
+    length = max(len(encoding.ids) for encoding in encodings)
+    tokens, kept = [], []
+    for caption, encoding, named, found in zip(captions, encodings, words, boxes, strict=True):
+        spans = _spans(caption, encoding, length)
+        keep = [i for i, phrase in enumerate(named) if phrase in spans]
+        kept.append(found[keep])
+        tokens.append(
+            torch.stack([spans[named[i]] for i in keep]) if keep else torch.zeros(0, length)
+        )
+    return Batch(_pixels(images, size, rng), captions, kept, tokens)
+
+
+def _pixels(images: list[Any], size: int, rng: np.random.Generator) -> Tensor:
+    pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+    pixels = functional.interpolate(
+        pixels, size=(size, size), mode="bilinear", align_corners=False, antialias=True
+    )
+    gain = torch.from_numpy(rng.uniform(0.85, 1.15, (len(images), 1, 1, 1))).float()
+    tint = torch.from_numpy(rng.uniform(0.96, 1.04, (len(images), 3, 1, 1))).float()
+    return normalise((pixels * gain * tint).clamp(0, 1))
+
+
+def _turned(image: Any, boxes: Any, rng: np.random.Generator) -> tuple[Any, Any]:
+    """Quarter turns and a flip; boxes are shares of the image, (n, 4) corners."""
+    for _ in range(int(rng.integers(0, 4))):
+        image = np.rot90(image)
+        x0, y0, x1, y1 = boxes.T
+        boxes = np.stack([y0, 1 - x1, y1, 1 - x0], -1)
+    if rng.random() < 0.5:
+        image = image[:, ::-1]
+        x0, y0, x1, y1 = boxes.T
+        boxes = np.stack([1 - x1, y0, 1 - x0, y1], -1)
+    return np.ascontiguousarray(image), np.ascontiguousarray(boxes, np.float32)
+
+
+def _centred(boxes: Any) -> Any:
+    low, high = boxes[:, :2], boxes[:, 2:]
+    return np.concatenate([(low + high) / 2, high - low], -1).astype(np.float32)
+
+
+def _caption(things: list[Any], rng: np.random.Generator) -> tuple[list[str], list[str]]:
+    """Phrases of the caption in their order, and for each thing the phrase that would name it."""
+    if rng.random() < PLAIN_SHARE:
+        named = [thing["name"] for thing in things]
+        if rng.random() < 0.6:
+            phrases = list(THINGS)
+        else:
+            absent = [name for name in THINGS if name not in named]
+            rng.shuffle(absent)
+            phrases = _mostly(sorted(set(named)), rng) + absent[: int(rng.integers(2, 7))]
+    else:
+        named = [thing["phrase"] for thing in things]
+        present = set(named)
+        hard = {
+            phrase
+            for thing in things
+            if thing["colour"]
+            for phrase in (
+                f"{rng.choice(list(COLOURS))} {thing['name']}",
+                f"{thing['colour']} {rng.choice(COLOURED_THINGS)}",
+            )
+        }
+        plain = {name for name in THINGS if name not in COLOURED_THINGS}
+        wrong = sorted((hard | plain) - present)
+        rng.shuffle(wrong)
+        phrases = _mostly(sorted(present), rng) + wrong[: int(rng.integers(3, 9))]
+    rng.shuffle(phrases)
+    return phrases, named
+
+
+def _mostly(phrases: list[str], rng: np.random.Generator) -> list[str]:
+    """All of them, or now and then all but one, so that silence is learned too."""
+    if len(phrases) > 1 and rng.random() < 0.2:
+        phrases = list(phrases)
+        phrases.pop(int(rng.integers(len(phrases))))
+    return phrases
+
+
+def _spans(caption: str, encoding: Encoding, length: int) -> dict[str, Tensor]:
+    """For each phrase of a caption: float32 (L,), 1 for its tokens."""
+    spans: dict[str, Tensor] = {}
+    start = 0
+    for phrase in caption.rstrip(". ").split(SEPARATOR):
+        end = start + len(phrase)
+        marks = torch.zeros(length)
+        for number, (first, last) in enumerate(encoding.offsets):
+            if last > first and start <= first and last <= end:
+                marks[number] = 1
+        spans[phrase] = marks
+        start = end + len(SEPARATOR)
+    return spans

@@ -85,14 +85,19 @@ class StuffRegionsConfig(StageConfig):
 class StuffMasksConfig(StageConfig):
     """Step 3: how points are sampled from the regions, and how SAM answers them."""
 
+    prompt_by: Literal["region", "part"] = Field(
+        default="region",
+        description="Sampling `spread` prompts SAM once for a stuff word's whole region, or once "
+        "for each connected part of it.",
+    )
     points_per_region: int = Field(
-        default=16, ge=1, le=1000, description="Points that prompt SAM for one region; count."
+        default=32, ge=1, le=1000, description="Points of one prompt; count."
     )
     sampling: Literal["spread", "score"] = Field(
         default="spread",
-        description="spread: points far from the border and from each other, for every connected "
-        "part of a region on its own; score: drawn at random in proportion to the region's scores, "
-        "the largest region getting all points and smaller ones fewer.",
+        description="spread: points far from the border and from each other; score: drawn at "
+        "random in proportion to the region's scores, once for a whole region, the largest region "
+        "getting all points and smaller ones fewer.",
     )
     erosion: float = Field(
         default=0.02,
@@ -121,7 +126,7 @@ class StuffMasksConfig(StageConfig):
         "own estimate, or the union of the three.",
     )
     mask_threshold: float = Field(
-        default=0.0,
+        default=-2.2,
         ge=-20,
         le=20,
         description="SAM logit above which a pixel is in the mask; logit.",
@@ -134,7 +139,7 @@ class StuffMasksConfig(StageConfig):
         "prompt of sampling `spread`; count.",
     )
     majority: bool = Field(
-        default=True,
+        default=False,
         description="Refuse an answer of SAM of which another stuff word's region covers more "
         "than the region that asked for it.",
     )
@@ -153,10 +158,10 @@ class StuffMasksConfig(StageConfig):
 class PanopticConfig(StageConfig):
     """Step 4: who gets a pixel that several masks claim, and what is too small to stay."""
 
-    overlap: Literal["score", "paint"] = Field(
-        default="score",
-        description="A pixel that several things claim goes to the higher score, or to the one "
-        "painted last (paint: best score first, as the proof of concept does).",
+    overlap: Literal["score", "small", "paint"] = Field(
+        default="small",
+        description="A pixel that several things claim goes to the higher score, to the smaller "
+        "mask, or to the one painted last (paint: best score first, as the proof of concept does).",
     )
     min_thing_area: float = Field(
         default=0.0005,

@@ -50,10 +50,11 @@ def own_things(
 ) -> Int32:
     """Give every pixel that things claim to one of them.
 
-    With overlap "score" the first in `order` is on top; with "paint" the last, which is what the
-    proof of concept does: it paints boxes over one another in the detector's order, which is about
-    best first. A thing too small or too hidden is dropped before it takes a pixel, so what lies
-    below it keeps its own.
+    With overlap "score" the first in `order` is on top; with "small" the smallest mask that repeats
+    no better thing, since what lies on something is smaller than it; with "paint" the last in
+    `order`, which is what the proof of concept does: it paints boxes over one another in the
+    detector's order, which is about best first. A thing too small or too hidden is dropped before
+    it takes a pixel, so what lies below it keeps its own.
 
     Returns:
         int32 (H, W): the owner's position in `order` plus 1; 0 where there is no thing.
@@ -62,6 +63,14 @@ def own_things(
     from_the_top = list(enumerate(order, start=1))
     if config.overlap == "paint":
         from_the_top.reverse()
+    elif config.overlap == "small":
+        areas = np.count_nonzero(things.masks, axis=(1, 2))
+        repeated = repeated_things(things, order, config.min_visible_share)
+        # Sorting is stable, so masks of one size stay in canonical order.
+        from_the_top = sorted(
+            (item for item in from_the_top if item[1] not in repeated),
+            key=lambda item: areas[item[1]],
+        )
     for position, index in from_the_top:
         mask, window = clean_mask(things.masks[index], config)
         below = owner[window]
@@ -74,6 +83,24 @@ def own_things(
             continue
         below[visible] = position
     return owner
+
+
+def repeated_things(things: ThingMasks, order: list[int], min_visible_share: float) -> set[int]:
+    """Indices of the things that repeat better ones of their own category.
+
+    Those are things of whose mask less than `min_visible_share`, 0 to 1, lies beside the masks of
+    the better things of the same category: parts of an object, or several objects in one box.
+    """
+    repeated: set[int] = set()
+    covered: dict[int, Bool] = {}
+    for index in order:
+        mask = things.masks[index]
+        seen = covered.setdefault(int(things.category_ids[index]), np.zeros_like(mask))
+        if np.count_nonzero(mask & ~seen) < min_visible_share * np.count_nonzero(mask):
+            repeated.add(index)
+        else:
+            seen |= mask
+    return repeated
 
 
 def own_stuff(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from segmentation.records import (
     StuffMasks,
     StuffRegions,
 )
-from segmentation.regions import connected_parts
+from segmentation.regions import Part, connected_parts
 from segmentation.sampling import draw_points, erode_square, spread_points
 
 
@@ -42,7 +42,10 @@ def make_rng(seed: int, seed_material: str) -> np.random.Generator:
 
 
 def spread_prompts(regions: StuffRegions, config: StuffMasksConfig) -> Iterator[PointPrompt]:
-    """One prompt for each large enough connected part of each category's region; not random."""
+    """Prompts with spread points for each category's region or its connected parts; not random.
+
+    Parts that are too small prompt nothing.
+    """
     label_map = regions.label_map
     shorter = min(label_map.shape)
     erosion_px = config.erosion_px / 2 if config.erosion_px else config.erosion * shorter
@@ -53,7 +56,15 @@ def spread_prompts(regions: StuffRegions, config: StuffMasksConfig) -> Iterator[
             outside = spread_points(
                 (label_map != 0) & ~region, config.negative_points, erosion_px=erosion_px
             )
-        for part in connected_parts(region, config.min_region_area * region.size):
+        parts = connected_parts(region, config.min_region_area * region.size)
+        if config.prompt_by == "region":
+            points = spread_points(
+                _together(parts, region), config.points_per_region, erosion_px=erosion_px
+            )
+            if len(points):
+                yield PointPrompt(category_id, points, outside)
+            continue
+        for part in parts:
             points = spread_points(part.mask, config.points_per_region, erosion_px=erosion_px)
             corner = np.array([part.left, part.top], dtype=np.float32)
             yield PointPrompt(category_id, points + corner, outside)
@@ -85,10 +96,14 @@ def _eroded(label_map: Int32, label: int, side: int, config: StuffMasksConfig) -
     region = erode_square(label_map == label, side)
     if config.min_region_area == 0:
         return region
-    large = np.zeros_like(region)
-    for part in connected_parts(region, config.min_region_area * region.size):
-        large[part.window] |= part.mask
-    return large
+    return _together(connected_parts(region, config.min_region_area * region.size), region)
+
+
+def _together(parts: Iterable[Part], region: Bool) -> Bool:
+    whole = np.zeros_like(region)
+    for part in parts:
+        whole[part.window] |= part.mask
+    return whole
 
 
 def ask(

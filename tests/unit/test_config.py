@@ -47,4 +47,4 @@ def test_configs_are_frozen_and_survive_json() -> None:
     for config in METHODS.values():
         assert PipelineConfig.model_validate_json(config.model_dump_json()) == config
         with pytest.raises(ValidationError, match="frozen"):
-            config.things.box_threshold = 0.1
+            config.things.box_threshold = 0.1  # type: ignore[misc]

@@ -121,6 +121,24 @@ def test_an_overlap_goes_to_the_higher_score_or_is_painted_over() -> None:
     assert labels(row(things=things[::-1], config=paint)) == "112222"
 
 
+def test_the_smaller_mask_lies_on_the_larger_whatever_the_scores() -> None:
+    small = PLAIN.model_copy(update={"overlap": "small", "min_visible_share": 0.3})
+    plate, sushi = ("########", 0.9, CUP), ("..##....", 0.4, EGG)
+    assert labels(row(things=[plate, sushi], config=small)) == "11221111"
+    result = row(things=[sushi, plate], config=small)
+    assert labels(result) == "11221111"
+    assert [segment.score for segment in result.segments_info] == pytest.approx([0.9, 0.4])
+
+
+def test_a_part_of_a_better_thing_of_its_category_is_dropped() -> None:
+    small = PLAIN.model_copy(update={"overlap": "small", "min_visible_share": 0.3})
+    things = [("######..", 0.9, CUP), ("..###...", 0.8, CUP), (".....###", 0.7, CUP)]
+    result = row(things=things, config=small)
+    assert [segment.area for segment in result.segments_info] == [5, 3]
+    crowd = [("##......", 0.9, CUP), ("..##....", 0.8, CUP), ("####....", 0.7, CUP)]
+    assert [s.area for s in row(things=crowd, config=small).segments_info] == [2, 2]
+
+
 def test_equal_scores_go_to_the_larger_and_then_to_the_first_box() -> None:
     assert labels(row(things=[("##....", 0.5, CUP), (".#####", 0.5, EGG)])) == "122222"
     assert labels(row(things=[("..##", 0.5, CUP), (".##.", 0.5, EGG)])) == ".221"
@@ -269,7 +287,7 @@ def inputs(draw: st.DrawFn) -> tuple[ThingMasks, StuffRegions, StuffMasks]:
 
 CONFIGS = st.builds(
     PanopticConfig,
-    overlap=st.sampled_from(["score", "paint"]),
+    overlap=st.sampled_from(["score", "small", "paint"]),
     min_thing_area=st.sampled_from([0.0, 0.1]),
     min_stuff_area=st.sampled_from([0.0, 0.2]),
     max_hole_area=st.sampled_from([0.0, 0.05]),

@@ -81,15 +81,31 @@ def test_every_large_enough_part_is_asked_for_on_its_own() -> None:
     labels = np.zeros_like(areas)
     labels[:, 2:18] = labels[:, 62:78] = WOOD
     labels[30, 50] = WOOD
-    stuff = refine(regions_of(labels), areas, StuffMasksConfig(points_per_region=4))
+    stuff = refine(
+        regions_of(labels), areas, StuffMasksConfig(points_per_region=4, prompt_by="part")
+    )
     np.testing.assert_array_equal(stuff.masks, np.isin(areas, (0, 3))[None])
     assert len(stuff.points_xy) == 8
     every = refine(
         regions_of(labels),
         areas,
-        StuffMasksConfig(points_per_region=4, min_region_area=0, min_agreement=0),
+        StuffMasksConfig(points_per_region=4, prompt_by="part", min_region_area=0, min_agreement=0),
     )
     np.testing.assert_array_equal(every.masks, np.isin(areas, (0, 2, 3))[None])
+
+
+def test_a_whole_region_may_be_asked_for_at_once() -> None:
+    areas = np.arange(4).repeat(20)[None].repeat(60, axis=0).astype(np.int32)
+    labels = np.zeros_like(areas)
+    labels[:, 2:18] = labels[:, 62:78] = WOOD
+    labels[30, 50] = WOOD
+    config = StuffMasksConfig(points_per_region=4, prompt_by="region")
+    stuff = refine(regions_of(labels), areas, config)
+    np.testing.assert_array_equal(stuff.masks, np.isin(areas, (0, 3))[None])
+    assert len(stuff.points_xy) == 4
+    labels[:] = 0
+    labels[30, 50] = WOOD
+    assert len(refine(regions_of(labels), areas, config).masks) == 0
 
 
 def test_a_region_of_specks_has_no_mask() -> None:

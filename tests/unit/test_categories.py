@@ -60,7 +60,7 @@ def test_blank_prompts_and_wrong_lists_are_refused() -> None:
 def test_a_category_is_frozen_and_knows_no_other_keys() -> None:
     category = Category(name="cup", isthing=True, box_threshold=0.5)
     with pytest.raises(ValidationError, match="frozen"):
-        category.name = "mug"
+        category.name = "mug"  # type: ignore[misc]
     with pytest.raises(ValidationError, match="Extra inputs"):
         Category.model_validate({"name": "cup", "isthing": True, "treshold": 0.5})
     with pytest.raises(ValidationError, match="less than or equal to 1"):

@@ -214,6 +214,8 @@ def _category_list(items: Any, *, isthing: bool) -> list[Category]:
         raise BadCategories(f"{items!r} is not a list of words; write [word, word]")
     found = []
     for item in items:
+        if isinstance(item, str) and not item.strip():
+            continue
         values = dict(item) if isinstance(item, Mapping) else {"name": " ".join(str(item).split())}
         values["isthing"] = isthing
         try:

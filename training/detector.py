@@ -42,7 +42,7 @@ from training.scene_cache import SceneCache, open_cache
 
 logger = logging.getLogger(__name__)
 
-SIZES = ((0.0, (128,)), (0.5, (160, 192)), (0.75, (176, 192, 208)))
+SIZES = ((0.0, (128,)), (0.5, (160, 192)), (0.75, (176, 192, 224)))
 """From which share of the run on, which input sides (pixels) are drawn from."""
 
 
@@ -180,13 +180,16 @@ def train(recipe: Recipe, cache: SceneCache, out: Path, exported: Path, curve: C
     run.model.train()
     saved_at = run.clock.elapsed_s
     sums: dict[str, float] = {}
+    summed = 0
     with quiet_package():
         while run.clock.progress < 1:
             for name, value in run.advance().items():
-                sums[name] = sums.get(name, 0.0) + value / recipe.report_every
+                sums[name] = sums.get(name, 0.0) + value
+            summed += 1
             if run.step % recipe.report_every == 0:
-                curve.add(run.step, seconds=run.clock.elapsed_s, **sums)
-                sums = {}
+                means = {name: value / summed for name, value in sums.items()}
+                curve.add(run.step, seconds=run.clock.elapsed_s, **means)
+                sums, summed = {}, 0
             if run.clock.elapsed_s - saved_at > recipe.save_every_s:
                 run.save()
                 export(run, exported)

@@ -15,6 +15,12 @@ from models.grounding_dino import normalise
 from scenes.vocabulary import COLOURED_THINGS, COLOURS, THINGS
 from training.scene_cache import SceneCache
 
+ASPECTS = ((1.0, 1.0), (0.75, 1.0), (1.0, 0.75))
+"""Shares of a scene's height and width that a batch shows; square scenes alone would teach that a
+box's shape in shares of the image is its shape in pixels."""
+ASPECT_CHANCES = (0.5, 0.25, 0.25)
+LEAST_VISIBLE = 0.4
+"""A box is kept if this share of it is inside the crop."""
 PLAIN_SHARE = 0.65
 """Share of captions that name objects without colours, as most people do."""
 
@@ -24,7 +30,7 @@ class Batch:
     """B images with what is to be found in them."""
 
     images: Tensor
-    """float32 (B, 3, S, S), normalised."""
+    """float32 (B, 3, h, w), normalised."""
     captions: list[str]
     boxes: list[Tensor]
     """For each image float32 (n, 4): centre and size, as shares of the image."""
@@ -37,11 +43,14 @@ def make_batch(
 ) -> Batch:
     """Load, turn, flip and tint scenes, and write a caption for each."""
     images, captions, boxes, words = [], [], [], []
+    shares = ASPECTS[int(rng.choice(len(ASPECTS), p=ASPECT_CHANCES))]
     for index in indices:
         image, segments = np.asarray(cache.images[index]), cache.segments[index]
         things = [segment for segment in segments if segment["isthing"]]
         found = np.array([segment["bbox_xyxy"] for segment in things], np.float32).reshape(-1, 4)
         image, found = _turned(image, found / image.shape[0], rng)
+        image, found, inside = _cropped(image, found, shares, rng)
+        things = [thing for thing, kept_thing in zip(things, inside, strict=True) if kept_thing]
         phrases, named = _caption(things, rng)
         images.append(image)
         boxes.append(torch.from_numpy(_centred(found)))
@@ -57,13 +66,14 @@ def make_batch(
         tokens.append(
             torch.stack([spans[named[i]] for i in keep]) if keep else torch.zeros(0, length)
         )
-    return Batch(_pixels(images, size, rng), captions, kept, tokens)
+    sides = round(size * shares[0]), round(size * shares[1])
+    return Batch(_pixels(images, sides, rng), captions, kept, tokens)
 
 
-def _pixels(images: list[Any], size: int, rng: np.random.Generator) -> Tensor:
+def _pixels(images: list[Any], sides: tuple[int, int], rng: np.random.Generator) -> Tensor:
     pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
     pixels = functional.interpolate(
-        pixels, size=(size, size), mode="bilinear", align_corners=False, antialias=True
+        pixels, size=sides, mode="bilinear", align_corners=False, antialias=True
     )
     gain = torch.from_numpy(rng.uniform(0.85, 1.15, (len(images), 1, 1, 1))).float()
     tint = torch.from_numpy(rng.uniform(0.96, 1.04, (len(images), 3, 1, 1))).float()
@@ -81,6 +91,23 @@ def _turned(image: Any, boxes: Any, rng: np.random.Generator) -> tuple[Any, Any]
         x0, y0, x1, y1 = boxes.T
         boxes = np.stack([1 - x1, y0, 1 - x0, y1], -1)
     return np.ascontiguousarray(image), np.ascontiguousarray(boxes, np.float32)
+
+
+def _cropped(
+    image: Any, boxes: Any, shares: tuple[float, float], rng: np.random.Generator
+) -> tuple[Any, Any, Any]:
+    """A random part of the image, its boxes as shares of the part, and which boxes are in it."""
+    height, width = image.shape[:2]
+    rows, columns = round(height * shares[0]), round(width * shares[1])
+    top = int(rng.integers(0, height - rows + 1))
+    left = int(rng.integers(0, width - columns + 1))
+    whole = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
+    scale = np.array([width / columns, height / rows] * 2, np.float32)
+    shift = np.array([left / columns, top / rows] * 2, np.float32)
+    inner = (boxes * scale - shift).clip(0, 1)
+    seen = (inner[:, 2:] - inner[:, :2]).prod(-1) / scale[:2].prod()
+    inside = seen >= LEAST_VISIBLE * whole
+    return image[top : top + rows, left : left + columns], inner[inside], inside
 
 
 def _centred(boxes: Any) -> Any:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+
+from flows.cli import main
 
 GOOD = ("--things", "nigiri", "--stuff", "wood")
 
@@ -40,7 +43,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 CASES: dict[str, tuple[list[str], list[str]]] = {
     "missing file": (["{missing}", *GOOD], ["missing.png", "does not exist"]),
-    "a directory": (["{folder}", *GOOD], ["directory"]),
+    "a directory": (["{folder}", *GOOD], ["is a folder"]),
     "truncated": (["{truncated}", *GOOD], ["truncated.png"]),
     "not an image": (["{text}", *GOOD], ["notes.png", "not an image"]),
     "empty file": (["{empty}", *GOOD], ["empty.jpg", "empty"]),
@@ -80,21 +83,31 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_one_sentence_and_exit_code_2(
-    case: str, files: dict[str, Path], tmp_path: Path, zeropan: Any
+    case: str,
+    files: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments, fragments = CASES[case]
     home = tmp_path / "home"
-    finished = zeropan(
-        "run",
-        *(argument.format(**files) if "{" in argument else argument for argument in arguments),
-        "--home",
-        home,
-        env={"ZEROPAN_MODELS": str(tmp_path / "models")},
-    )
-    assert finished.returncode == 2, finished.stderr
-    lines = finished.stderr.strip().splitlines()
-    assert len(lines) == 1, finished.stderr
+    filled = [a.format(**files) if "{" in a else a for a in arguments]
+    monkeypatch.setenv("ZEROPAN_MODELS", str(tmp_path / "models"))
+    monkeypatch.setattr(sys, "argv", ["zeropan", "run", *filled, "--home", str(home)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    shown = capsys.readouterr()
+    assert end.value.code == 2, shown.err
+    lines = shown.err.strip().splitlines()
+    assert len(lines) == 1, shown.err
     for fragment in fragments:
         assert fragment in lines[0]
-    assert finished.stdout == ""
+    assert shown.out == ""
     assert not home.exists()
+
+
+def test_the_process_ends_with_exit_code_2_too(tmp_path: Path, zeropan: Any) -> None:
+    finished = zeropan("run", tmp_path / "nowhere.png", *GOOD, "--home", tmp_path / "home")
+    assert finished.returncode == 2
+    assert finished.stderr.strip().splitlines()[0].startswith("zeropan: ")
+    assert "Traceback" not in finished.stderr

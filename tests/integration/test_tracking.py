@@ -29,9 +29,6 @@ from tracking.runs import TrackedRun
 from tracking.settings import TrackingSettings
 from tracking.ui import VIEW_KEY, save_view, ui_command, ui_environment, view_link
 
-# MLflow 3.17 under SQLAlchemy 2.1; it happens once, at MLflow's first use of a database.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
-
 ROOT = Path(__file__).parents[2]
 ODD_WORDS = (
     "egg, fried (2)",

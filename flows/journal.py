@@ -21,12 +21,12 @@ from flows.request import Request
 from flows.settings import Places
 from models.presets import ModelIdentities, find_preset
 from segmentation.records import UInt8
-from tasks.work import ImageRef
+from tasks.work import ImageRef, image_digest
 from tracking.errors import TrackingError
 from tracking.pictures import PANELS, StepRecords
 from tracking.runs import TrackedRun
 from tracking.settings import TrackingSettings
-from tracking.summary import metrics_of, run_name
+from tracking.summary import description, metrics_of, run_name
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,8 @@ class Journal:
     uri: str
     run: TrackedRun | None = None
     warnings: list[str] = field(default_factory=list)
+    changed: dict[str, object] = field(default_factory=dict)
+    """The parameters that differ from those of the method with the preset."""
 
     @classmethod
     def open(
@@ -55,14 +57,11 @@ class Journal:
         """Start the MLflow run and log all that is known before the work."""
         settings = TrackingSettings.resolve(default_directory=places.home, experiment=experiment)
         journal = cls(uri=settings.uri)
-        first = Path(images[0].location).name
-        title = name or run_name(
-            first if len(images) == 1 else f"{first} and {len(images) - 1} more",
-            _changed(request),
-        )
+        journal.changed = changed_parameters(request)
+        title = name or run_name(title_of(images), journal.changed)
         tags = {
             "zeropan.images": str(len(images)),
-            "zeropan.image": first,
+            "zeropan.image": title_of(images),
             "zeropan.preset": request.preset,
             "zeropan.method": request.method,
             "zeropan.store": places.store_url,
@@ -78,6 +77,11 @@ class Journal:
         journal._with_run(lambda run: run.log_parameters(_parameters(request, models, images)))
         journal._with_run(
             lambda run: run.log_files({"config.yaml": request.to_yaml().encode()}, folder="config")
+        )
+        journal._with_run(
+            lambda run: run.log_dataset(
+                name=title_of(images), digest=_digest(images), source=images[0].location
+            )
         )
         return journal
 
@@ -109,6 +113,8 @@ class Journal:
         self._with_run(lambda run: run.log_metrics(metrics, step=number))
         self._with_run(lambda run: run.log_pictures(pictures, step=number))
         self._with_run(lambda run: run.log_files(files, folder="panoptic"))
+        if number == 0:
+            self._with_run(lambda run: run.set_description(self._about(run, report, steps)))
 
     def close(self, status: Literal["FINISHED", "FAILED"], reports: Sequence[ImageReport]) -> None:
         """Log the totals over all images and end the MLflow run."""
@@ -121,9 +127,20 @@ class Journal:
             }
             totals |= {f"run/{how}": float(n) for how, n in cache_counts(stages).items()}
             self._with_run(lambda run: run.log_metrics(totals))
-        if reports:
-            self._with_run(lambda run: run.set_description(_description(run, reports)))
+        if len(reports) > 1:
+            self._with_run(lambda run: run.set_description(_list_of(reports)))
         self._with_run(lambda run: run.finish(status))
+
+    def _about(self, run: TrackedRun, report: ImageReport, steps: StepRecords) -> str:
+        counts = cache_counts(report.stages)
+        return description(
+            steps.panoptic,
+            steps.categories,
+            image=Path(report.image).name,
+            changed=self.changed,
+            lines={"Stages": f"{counts['cached']} cached, {counts['computed']} computed"},
+            picture=run.picture_address(PANELS[-1]),
+        )
 
     def _with_run(self, action: Callable[[TrackedRun], None]) -> None:
         run = self.run
@@ -159,26 +176,33 @@ def _parameters(
     return parameters
 
 
-def _description(run: TrackedRun, reports: Sequence[ImageReport]) -> str:
-    """A short markdown summary; MLflow shows it at the top of the run's page."""
+def title_of(images: Sequence[ImageRef]) -> str:
+    """The first image's file name, and how many there are besides."""
+    first = Path(images[0].location).name
+    return first if len(images) == 1 else f"{first} and {len(images) - 1} more"
+
+
+def _digest(images: Sequence[ImageRef]) -> str:
+    if len(images) == 1:
+        return images[0].sha256
+    return image_digest("".join(image.sha256 for image in images).encode())
+
+
+def _list_of(reports: Sequence[ImageReport]) -> str:
+    """A line of Markdown for each image; MLflow shows it at the top of the run's page."""
     lines = []
-    for report in reports[:10]:
+    for report in reports[:20]:
         words = ", ".join(f"{count} {name}" for name, count in report.segments.items())
-        counts = cache_counts(report.stages)
         lines.append(
             f"- **{Path(report.image).name}**: {words or 'nothing found'}; "
-            f"{report.coverage:.0%} labelled; "
-            f"{counts['cached']} stages cached, {counts['computed']} computed"
+            f"{report.coverage:.0%} labelled"
         )
-    if len(reports) > 10:
-        lines.append(f"- ... and {len(reports) - 10} more images")
-    address = run.picture_address(PANELS[-1])
-    if address is not None:
-        lines += ["", f"![overlay]({address})"]
+    if len(reports) > 20:
+        lines.append(f"- ... and {len(reports) - 20} more images")
     return "\n".join(lines)
 
 
-def _changed(request: Request) -> dict[str, object]:
+def changed_parameters(request: Request) -> dict[str, object]:
     """The parameters that differ from those of the method with the preset."""
     usual = find_preset(request.preset).config_for(request.method).model_dump()
     return {

@@ -54,7 +54,7 @@ def list_artifacts(home: Home = None, store: Url = None, as_json: Json = False) 
         table.add_row(
             f"{artifact.key.stage}/{artifact.key.digest[:12]}",
             f"{artifact.bytes / 1024:,.1f}",
-            artifact.created,
+            artifact.created[:16].replace("T", " "),
             f"{artifact.provenance.get('seconds', 0):.2f}",
             ", ".join(f"{value:g} {name}" for name, value in result.items()),
         )

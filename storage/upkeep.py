@@ -66,17 +66,17 @@ def entries(store: ArtifactStore) -> Iterator[StoredArtifact]:
 
 
 def resolve(store: ArtifactStore, prefix: str) -> ArtifactKey:
-    """The one key that starts so: "things/ab12" or "ab12".
+    """The one key that starts so: "things/ab12", "things" or "ab12".
 
     Raises:
         ArtifactMissing: no key starts so.
         BadInput: several do.
     """
-    stage, slash, start = prefix.rpartition("/")
     found = sorted(
         key
         for key, _ in store.markers()
-        if key.digest.startswith(start) and (not slash or key.stage == stage)
+        if f"{key}/".startswith(prefix if "/" in prefix else f"{prefix}/")
+        or key.digest.startswith(prefix)
     )
     if not found:
         raise ArtifactMissing(

@@ -210,10 +210,13 @@ def test_a_key_is_found_by_its_first_digits(store: ArtifactStore) -> None:
     keys = [store.write(key(n), things(), provenance={}).key for n in range(20)]
     assert resolve(store, str(keys[0])) == keys[0]
     assert resolve(store, keys[3].digest[:12]) == keys[3]
+    alone = store.write(key(0, "panoptic"), RECORDS[-1], provenance={}).key
+    assert resolve(store, "panoptic") == alone
+    assert resolve(store, str(keys[5])[:19]) == keys[5]
     with pytest.raises(BadInput, match="fits"):
         resolve(store, "")
     with pytest.raises(ArtifactMissing):
-        resolve(store, "panoptic/00")
+        resolve(store, "pan")
 
 
 def test_the_group_opens_with_zarr_alone(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ Masks = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def scene_masks(scenes: int, size: int) -> list[Masks]:
-    """bool (N, size, size) of each of the first held-out scenes."""
+    """Bool (N, size, size) of each of the first held-out scenes."""
     from scenes.render import render_scene
 
     return [render_scene(seed, height=size, width=size).masks() for seed in range(scenes)]
@@ -112,7 +112,9 @@ def main() -> None:
     base = found[next(iter(LAYOUTS))]
     print("| layout | bytes | files | write, ratio | read, ratio |\n|---|---|---|---|---|")
     for name, (size, files, write, back) in found.items():
-        print(f"| {name} | {size:,.0f} | {files:.0f} | {write / base[2]:.2f} | {back / base[3]:.2f} |")
+        print(
+            f"| {name} | {size:,.0f} | {files:.0f} | {write / base[2]:.2f} | {back / base[3]:.2f} |"
+        )
 
 
 if __name__ == "__main__":

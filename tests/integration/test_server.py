@@ -92,6 +92,9 @@ def test_the_deployments_are_accepted(server: dict[str, str]) -> None:
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
     found = {d["name"]: d for d in ask(server["PREFECT_API_URL"], "deployments/filter")}
     assert set(found) == {"nightly", "changed-thresholds"}
+    for deployment in found.values():
+        (step,) = deployment["pull_steps"]
+        assert step["prefect.deployments.steps.set_working_directory"]["directory"] == str(ROOT)
     assert [schedule["active"] for schedule in found["nightly"]["schedules"]] == [False]
     assert found["nightly"]["schedules"][0]["schedule"]["cron"] == "0 2 * * *"
     changed = found["changed-thresholds"]["parameters"]["config"]

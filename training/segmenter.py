@@ -7,8 +7,11 @@ budget that is used, so that a slower machine ends a shorter run just as well an
 inside the transformers are trained with Muon (Jordan et al., 2024), everything else with AdamW.
 
 A dense head on the image embedding (category, way to the instance's centre, border) is trained
-beside the masks from the first step and thrown away at the end: without it the masks stay empty
-for most of a short run.
+beside the masks from the first step and thrown away at the end: it teaches the encoder about
+objects while the decoder still answers every prompt alike.
+
+The bundled weights took 2267 steps in 72 minutes on one shared CPU core, resumed once: the first
+544 steps drew 6 boxes and 4 point sets an image and weighed the quality loss by 0.2.
 """
 
 from __future__ import annotations

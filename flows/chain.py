@@ -16,10 +16,13 @@ from prefect import Task
 from prefect.client.schemas.objects import State
 
 from flows.progress import report
+from flows.request import Request
+from models.presets import ModelIdentities
 from segmentation.errors import ArtifactDamaged, ArtifactMissing
 from tasks import perception, steps
 from tasks.cache import UPSTREAM, StageOutcomeSerializer
-from tasks.work import STAGES, ImageWork, Stage, StageOutcome
+from tasks.keys import plan_keys
+from tasks.work import STAGES, ImageRef, ImageWork, Stage, StageOutcome
 
 TASKS: dict[Stage, Task[[ImageWork], dict[str, Any]]] = {
     "embed_image": perception.embed_image,
@@ -30,6 +33,29 @@ TASKS: dict[Stage, Task[[ImageWork], dict[str, Any]]] = {
     "stuff_masks": steps.stuff_masks,
     "panoptic": steps.panoptic,
 }
+
+
+def plan_work(
+    image: ImageRef,
+    request: Request,
+    models: ModelIdentities,
+    store_url: str,
+    *,
+    device: str,
+    max_pixels: int,
+) -> ImageWork:
+    """What the tasks of one image need, with every stage's key; nothing runs."""
+    keys = plan_keys(image.sha256, request.categories, request.config, models)
+    return ImageWork(
+        image=image,
+        categories=request.categories,
+        config=request.config,
+        preset=request.preset,
+        device=device,
+        store_url=store_url,
+        max_pixels=max_pixels,
+        digests={stage: key.digest for stage, key in keys.items()},
+    )
 
 
 def run_chain(work: ImageWork, *, done: int = 0, total: int = 1) -> list[StageOutcome]:

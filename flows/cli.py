@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -30,8 +31,20 @@ Home = Annotated[
     str | None, typer.Option(help="Folder of everything that is kept [default: ./zeropan-data].")
 ]
 Store = Annotated[str | None, typer.Option(help="Folder or URL of the artifacts.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="One parameter, such as things.box_threshold=0.25; may be repeated."
+    ),
+]
+Experiment = Annotated[str | None, typer.Option(help="Name of the MLflow experiment.")]
+RunName = Annotated[str | None, typer.Option(help="Name of the MLflow run.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the log of the flow.")]
+
+FLOWS = {"segment_images": "flows.segment", "evaluate": "flows.evaluate"}
+"""Where each flow is; importing them takes seconds, so it waits until one is wanted."""
 
 
 @app.command()
@@ -50,18 +63,13 @@ def run(
     method: Annotated[
         str | None, typer.Option(help="default, or reference: the proof of concept's parameters.")
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="One parameter, such as things.box_threshold=0.25; may be repeated."
-        ),
-    ] = None,
+    set_: Overrides = None,
     home: Home = None,
     store: Store = None,
     output: Annotated[str | None, typer.Option(help="Folder of pictures and PNGs.")] = None,
-    experiment: Annotated[str | None, typer.Option(help="Name of the MLflow experiment.")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the MLflow run.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    experiment: Experiment = None,
+    name: RunName = None,
+    device: Device = "auto",
     max_pixels: Annotated[
         int, typer.Option(min=1, help="Images with more pixels are refused.")
     ] = DEFAULT_MAX_PIXELS,
@@ -82,6 +90,7 @@ def run(
     )
     refer_to(images, max_pixels=max_pixels, decode=True)
     report = run_flow(
+        "segment_images",
         verbose,
         images=images,
         categories=request.categories.model_dump(mode="json"),
@@ -109,16 +118,67 @@ def demo(
     from flows import demo as demonstration
 
     scene = demonstration.prepare(Places.resolve(home=home).home)
-    report = run_flow(verbose, **demonstration.flow_parameters(scene, home))
+    report = run_flow("segment_images", verbose, **demonstration.flow_parameters(scene, home))
     show(report, as_json)
     if not as_json:
         demonstration.conclude(scene, report, Console())
 
 
+@app.command("eval")
+def evaluate(
+    dataset: Annotated[
+        str, typer.Argument(help="COCO-panoptic folder or JSON, scenes:N or scenes:SEED0-SEED1.")
+    ],
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with parameters.")] = None,
+    preset: Annotated[str | None, typer.Option(help="The models' preset [default: tiny].")] = None,
+    method: Annotated[str | None, typer.Option(help="default or reference.")] = None,
+    set_: Overrides = None,
+    home: Home = None,
+    store: Store = None,
+    experiment: Experiment = None,
+    name: RunName = None,
+    device: Device = "auto",
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure panoptic quality against a data set's truth; cached work is reused."""
+    from flows.eval_report import EvalReport, render_evaluation
+    from flows.eval_sources import open_source
+    from flows.request import build_request
+
+    source = open_source(dataset, Places.resolve(home=home).home, limit=limit, render=False)
+    request = build_request(
+        categories=source.categories,
+        config_file=config,
+        preset=preset,
+        method=method,
+        overrides=set_ or [],
+    )
+    report = run_flow(
+        "evaluate",
+        verbose,
+        dataset=dataset,
+        limit=limit,
+        config=request.config,
+        preset=request.preset,
+        method=request.method,
+        home=home,
+        store=store,
+        experiment=experiment,
+        run_name=name,
+        device=device,
+    )
+    if as_json:
+        sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
+    else:
+        render_evaluation(EvalReport.model_validate(report), Console())
+
+
 @app.command()
 def ui(
     home: Home = None,
-    experiment: Annotated[str | None, typer.Option(help="Name of the MLflow experiment.")] = None,
+    experiment: Experiment = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 5000,
 ) -> None:
     """Start the MLflow UI on this machine, on the right tracking store, until it is stopped."""
@@ -139,8 +199,8 @@ def ui(
     raise typer.Exit(finished.returncode)
 
 
-def run_flow(verbose: bool, **parameters: Any) -> dict[str, Any]:
-    """Run the flow in this process, with a progress bar on a terminal."""
+def run_flow(name: str, verbose: bool, **parameters: Any) -> dict[str, Any]:
+    """Run a flow in this process, with a progress bar on a terminal."""
     # Prefect reads these when it is imported; what the user has set stays.
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -151,11 +211,11 @@ def run_flow(verbose: bool, **parameters: Any) -> dict[str, Any]:
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     from flows.history import wait_for_history
     from flows.progress import progress_bar
-    from flows.segment import segment_images
     from tasks.work import STAGES
 
+    flow = getattr(importlib.import_module(FLOWS[name]), name)
     with progress_bar(Console(stderr=True)):
-        report = segment_images(**parameters)
+        report: dict[str, Any] = flow(**parameters)
         recorded = wait_for_history(report["flow_run_id"], len(report["images"]) * len(STAGES))
     if not recorded:
         report["warnings"].append("Prefect did not record every task run before the end")

@@ -116,6 +116,22 @@ class Journal:
         if number == 0:
             self._with_run(lambda run: run.set_description(self._about(run, report, steps)))
 
+    def log_metrics(self, metrics: Mapping[str, float]) -> None:
+        """Log numbers of the whole run."""
+        self._with_run(lambda run: run.log_metrics(metrics))
+
+    def log_pictures(self, pictures: Mapping[str, UInt8], *, step: int) -> None:
+        """Log pictures at a step of the grid's slider."""
+        self._with_run(lambda run: run.log_pictures(pictures, step=step))
+
+    def log_files(self, files: Mapping[str, bytes], *, folder: str) -> None:
+        """Log files into a folder of the run."""
+        self._with_run(lambda run: run.log_files(files, folder=folder))
+
+    def describe(self, markdown: str) -> None:
+        """Set what MLflow shows at the top of the run's page."""
+        self._with_run(lambda run: run.set_description(markdown))
+
     def close(self, status: Literal["FINISHED", "FAILED"], reports: Sequence[ImageReport]) -> None:
         """Log the totals over all images and end the MLflow run."""
         if len(reports) > 1:

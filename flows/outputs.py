@@ -80,9 +80,9 @@ def write_outputs(
         panoptic_json=target / "panoptic.json",
     )
     target.mkdir(parents=True, exist_ok=True)
-    _write(files.overlay, png_bytes(overlay))
-    _write(files.panoptic_png, contents[f"{stem}.png"])
-    _write(files.panoptic_json, contents[f"{stem}.json"])
+    write_whole(files.overlay, png_bytes(overlay))
+    write_whole(files.panoptic_png, contents[f"{stem}.png"])
+    write_whole(files.panoptic_json, contents[f"{stem}.json"])
     return files, contents
 
 
@@ -99,7 +99,8 @@ def png_bytes(pixels: UInt8) -> bytes:
     return buffer.getvalue()
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "wb") as file:

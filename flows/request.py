@@ -59,6 +59,7 @@ def build_request(
     *,
     things: Sequence[str] | None = None,
     stuff: Sequence[str] | None = None,
+    categories: Categories | None = None,
     config_file: Path | None = None,
     preset: str | None = None,
     method: str | None = None,
@@ -69,6 +70,7 @@ def build_request(
     Args:
         things: words; None leaves the file's.
         stuff: words; None leaves the file's.
+        categories: used instead of any words, such as a data set's own.
         config_file: a YAML file as described above.
         preset: name of the models' preset; None leaves the file's, else "tiny".
         method: "default" or "reference"; None leaves the file's, else "default".
@@ -98,7 +100,7 @@ def build_request(
         stage, field, value = parse_override(override)
         values[stage][field] = value
     return Request(
-        categories=_categories(file.get("categories") or {}, things, stuff),
+        categories=categories or _categories(file.get("categories") or {}, things, stuff),
         config=validated(values),
         preset=chosen.name,
         method=known,

@@ -10,7 +10,7 @@ from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.runtime import flow_run
 from pydantic import BaseModel, Field
 
-from flows.chain import run_chain
+from flows.chain import plan_work, run_chain
 from flows.inputs import refer_to
 from flows.journal import Journal
 from flows.outputs import read_steps, write_outputs
@@ -20,9 +20,8 @@ from flows.settings import DEFAULT_MAX_PIXELS, Places
 from models.presets import find_preset, identities
 from segmentation.categories import Categories, Category
 from segmentation.config import Method, PipelineConfig
-from tasks.keys import plan_keys
-from tasks.work import STAGES, ImageRef, ImageWork, StageOutcome
-from tracking.pictures import overlay, panels
+from tasks.work import STAGES, ImageWork, StageOutcome
+from tracking.pictures import PANELS, panels
 
 
 class CategoryLists(BaseModel):
@@ -93,20 +92,8 @@ def segment_images(
     reports: list[ImageReport] = []
     try:
         for number, image in enumerate(refs):
-            work = ImageWork(
-                image=image,
-                categories=request.categories,
-                config=request.config,
-                preset=preset,
-                device=device,
-                store_url=places.store_url,
-                max_pixels=max_pixels,
-                digests={
-                    stage: key.digest
-                    for stage, key in plan_keys(
-                        image.sha256, request.categories, request.config, models
-                    ).items()
-                },
+            work = plan_work(
+                image, request, models, places.store_url, device=device, max_pixels=max_pixels
             )
             outcomes = run_chain(work, done=number * len(STAGES), total=len(refs) * len(STAGES))
             reports.append(_conclude(work, outcomes, places.output, journal, number))
@@ -156,8 +143,8 @@ def _conclude(
 ) -> ImageReport:
     """Draw and write what people look at, and log it."""
     steps = read_steps(work)
-    picture = overlay(steps.image, steps.panoptic, steps.categories)
-    files, contents = write_outputs(folder, work, steps, picture)
+    pictures = panels(steps)
+    files, contents = write_outputs(folder, work, steps, pictures[PANELS[-1]])
     segments: dict[str, int] = {}
     for segment in steps.panoptic.segments_info:
         name = work.categories.by_id(segment.category_id).name
@@ -172,7 +159,7 @@ def _conclude(
         panoptic_png=str(files.panoptic_png),
         panoptic_json=str(files.panoptic_json),
     )
-    journal.log_image(report, steps, panels(steps), contents, number)
+    journal.log_image(report, steps, pictures, contents, number)
     return report
 
 
@@ -190,6 +177,3 @@ def _publish(report: RunReport) -> None:
     get_run_logger().info(
         "%d images segmented; MLflow run %s", len(report.images), report.tracking_run_id
     )
-
-
-__all__ = ["CategoryLists", "ImageRef", "segment_image", "segment_images"]

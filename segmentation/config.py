@@ -27,7 +27,7 @@ class ThingsConfig(StageConfig):
     """Step 1: which boxes are kept, and how SAM turns them into masks."""
 
     box_threshold: float = Field(
-        default=0.35,
+        default=0.3,
         ge=0,
         le=1,
         description="Least detector score of a kept box; probability, 0 to 1.",

@@ -167,6 +167,7 @@ def export(run: Run, folder: Path) -> None:
     }
     aside = folder / f".model.{os.getpid()}"
     save_file(state, aside)
+    aside.chmod(0o644)
     aside.replace(folder / "model.safetensors")
 
 

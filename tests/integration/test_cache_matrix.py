@@ -118,8 +118,7 @@ def test_a_new_process_with_an_empty_prefect_database_recomputes_nothing(
 ) -> None:
     finished = zeropan(
         "run", scene_file, "--things", ",".join(THINGS), "--stuff", ",".join(STUFF),
-        "--home", home, "--json", "--set", "things.box_threshold=0.35",
-        "--set", "things.text_threshold=0.25",
+        "--home", home, "--json",
         env={"PREFECT_HOME": str(tmp_path / "prefect")},
     )  # fmt: skip
     assert how(report_of(finished)) == dict.fromkeys(STAGES, "cached")

@@ -1,0 +1,78 @@
+"""What can be evaluated: a COCO-panoptic data set, or rendered scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluation.truth import GroundTruth
+from segmentation.categories import Categories
+
+SCENES = "scenes:"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images with their truth; a truth is read or rendered when it is asked for."""
+
+    name: str
+    categories: Categories
+    locations: list[str]
+    truth: Callable[[int], GroundTruth]
+    """The truth of the n-th image."""
+
+
+def open_source(dataset: str, home: Path, *, limit: int | None, render: bool = True) -> Source:
+    """Open a data set by what the user calls it.
+
+    Args:
+        dataset: scenes:N, scenes:SEED0-SEED1, or the path of a COCO-panoptic folder or JSON.
+        home: rendered scenes are kept below it.
+        limit: only the first so many images.
+        render: write the files of rendered scenes that are not there yet.
+
+    Raises:
+        BadInput: it is neither.
+    """
+    if dataset.startswith(SCENES):
+        return _scenes(dataset, home, limit, render)
+    return _coco(dataset, limit)
+
+
+def _scenes(dataset: str, home: Path, limit: int | None, render: bool) -> Source:
+    from scenes.export import parse_scene_range
+
+    from flows.outputs import png_bytes, write_whole
+    from scenes.render import render_scene
+    from scenes.truth import panoptic_of
+    from scenes.vocabulary import STUFF, THINGS
+
+    seeds = list(parse_scene_range(dataset.removeprefix(SCENES)))[:limit]
+    categories = Categories.from_words(THINGS, STUFF)
+    folder = home / "scenes"
+    paths = [folder / f"scene-{seed:06d}.png" for seed in seeds]
+    if render:
+        folder.mkdir(parents=True, exist_ok=True)
+        for seed, path in zip(seeds, paths, strict=True):
+            if not path.exists():
+                write_whole(path, png_bytes(render_scene(seed).image))
+    return Source(
+        name=dataset,
+        categories=categories,
+        locations=[str(path) for path in paths],
+        truth=lambda number: GroundTruth.of(panoptic_of(render_scene(seeds[number]), categories)),
+    )
+
+
+def _coco(dataset: str, limit: int | None) -> Source:
+    from evaluation.coco_panoptic import CocoPanoptic
+
+    opened = CocoPanoptic.open(Path(dataset))
+    images = opened.images[:limit]
+    return Source(
+        name=dataset,
+        categories=opened.categories,
+        locations=[str(image.path) for image in images],
+        truth=lambda number: opened.truth(images[number]),
+    )

@@ -1,0 +1,201 @@
+"""Panoptic quality of a data set: the same cached chain, and a comparison with the truth."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+from prefect.runtime import flow_run
+
+from evaluation.panoptic_quality import PanopticQuality
+from evaluation.truth import GroundTruth
+from flows.chain import plan_work, run_chain
+from flows.eval_report import CategoryRow, EvalReport, ImageQuality, category_rows, quality_metrics
+from flows.eval_sources import Source, open_source
+from flows.inputs import refer_to
+from flows.journal import Journal
+from flows.request import Request
+from flows.settings import DEFAULT_MAX_PIXELS, Places
+from models.presets import find_preset, identities
+from segmentation.config import Method, PipelineConfig
+from segmentation.images import load_image
+from segmentation.records import Panoptic, SegmentInfo, UInt8
+from storage.store import ArtifactStore
+from tasks.work import STAGES, ImageWork
+from tracking.pictures import overlay, side_by_side
+
+WORST = 8
+"""How many of the worst images are logged as pictures."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One image's result beside its truth."""
+
+    work: ImageWork
+    truth: GroundTruth
+    pq: float
+
+
+@flow(name="evaluate", validate_parameters=True)
+def evaluate(
+    dataset: str,
+    limit: int | None = None,
+    config: PipelineConfig | None = None,
+    preset: str = "tiny",
+    method: Method = "default",
+    home: str | None = None,
+    store: str | None = None,
+    experiment: str | None = None,
+    run_name: str | None = None,
+    device: str = "auto",
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> dict[str, Any]:
+    """Measure panoptic quality with every word of the data set prompted; cached work is reused.
+
+    Args:
+        dataset: a COCO-panoptic folder or JSON, or rendered scenes: scenes:N, scenes:SEED0-SEED1.
+        limit: only the first so many images.
+        config: the four steps' parameters; by default those of the method with the preset.
+        preset: name of the models' preset.
+        method: whose parameters to take where `config` is not given.
+        home: folder of everything that is kept; by default ZEROPAN_HOME or ./zeropan-data.
+        store: folder or fsspec URL of the artifacts; by default below `home`.
+        experiment: name of the MLflow experiment; by default MLFLOW_EXPERIMENT_NAME or zeropan.
+        run_name: name of the MLflow run; by default made from the data set's name.
+        device: auto, cpu, cuda or mps.
+        max_pixels: larger images are refused before they are decoded.
+    """
+    places = Places.resolve(home=home, store=store)
+    source = open_source(dataset, places.home, limit=limit)
+    chosen = config if config is not None else find_preset(preset).config_for(method)
+    request = Request(source.categories, chosen, preset, method)
+    refs = refer_to(source.locations, max_pixels=max_pixels)
+    models = identities(preset)
+    journal = Journal.open(
+        places, request, refs, models, experiment=experiment, name=run_name or f"eval {dataset}"
+    )
+    total = PanopticQuality.of(source.categories)
+    judged: list[Judged] = []
+    cached = 0
+    seconds = 0.0
+    try:
+        for number, image in enumerate(refs):
+            work = plan_work(
+                image, request, models, places.store_url, device=device, max_pixels=max_pixels
+            )
+            outcomes = run_chain(work, done=number * len(STAGES), total=len(refs) * len(STAGES))
+            cached += sum(outcome.how == "cached" for outcome in outcomes)
+            seconds += sum(outcome.seconds for outcome in outcomes)
+            judged.append(_judge(work, source.truth(number), source, total))
+        rows = category_rows(source.categories, total.result())
+        report = _report(source, rows, total, judged, journal, places, cached, seconds)
+        _log(journal, source, report, judged)
+    except BaseException:
+        journal.close("FAILED", [])
+        raise
+    journal.close("FINISHED", [])
+    report.warnings = journal.warnings
+    create_table_artifact(
+        table=[row.model_dump() for row in rows],
+        key="zeropan-quality",
+        description=f"Panoptic quality of {dataset}.",
+    )
+    return report.model_dump(mode="json")
+
+
+def _judge(work: ImageWork, truth: GroundTruth, source: Source, total: PanopticQuality) -> Judged:
+    """Count one image, in the total and on its own."""
+    result = _result(work)
+    alone = PanopticQuality.of(source.categories)
+    alone.add(truth, result)
+    total.merge(alone)
+    overall = alone.result().all
+    return Judged(work, truth, 0.0 if overall is None else overall.pq)
+
+
+def _result(work: ImageWork) -> Panoptic:
+    return ArtifactStore(work.store_url).read(work.key("panoptic"), Panoptic)
+
+
+def _report(
+    source: Source,
+    rows: list[CategoryRow],
+    total: PanopticQuality,
+    judged: list[Judged],
+    journal: Journal,
+    places: Places,
+    cached: int,
+    seconds: float,
+) -> EvalReport:
+    return EvalReport(
+        dataset=source.name,
+        rows=rows,
+        images=[ImageQuality(image=j.work.image.location, pq=j.pq) for j in judged],
+        metrics=quality_metrics(source.categories, total.result()),
+        stages_cached=cached,
+        stages_computed=len(judged) * len(STAGES) - cached,
+        seconds=seconds,
+        store=places.store_url,
+        flow_run_id=str(flow_run.get_id()),
+        tracking_uri=journal.uri,
+        tracking_run_id=journal.run_id,
+    )
+
+
+def _log(journal: Journal, source: Source, report: EvalReport, judged: list[Judged]) -> None:
+    """Metrics, the table, a file with every image's quality, and the worst images' pictures."""
+    journal.log_metrics(
+        report.metrics
+        | {
+            "run/images": float(len(judged)),
+            "run/cached": float(report.stages_cached),
+            "run/computed": float(report.stages_computed),
+            "run/seconds": report.seconds,
+        }
+    )
+    journal.describe(report.markdown())
+    journal.log_files(
+        {
+            "quality.json": json.dumps(report.model_dump(mode="json"), indent=1).encode(),
+            "quality.md": report.markdown().encode(),
+        },
+        folder="evaluation",
+    )
+    for place, worst in enumerate(sorted(judged, key=lambda j: j.pq)[:WORST]):
+        journal.log_pictures({"eval/worst": _picture(worst, source)}, step=place)
+
+
+def _picture(judged: Judged, source: Source) -> UInt8:
+    work = judged.work
+    image = load_image(work.image.location, max_pixels=work.max_pixels)
+    return side_by_side(
+        [
+            (f"{Path(work.image.location).name}, PQ {judged.pq:.2f}", image),
+            ("truth", overlay(image, _as_panoptic(judged.truth, source), source.categories)),
+            ("result", overlay(image, _result(work), source.categories)),
+        ]
+    )
+
+
+def _as_panoptic(truth: GroundTruth, source: Source) -> Panoptic:
+    """The truth in the form that pictures are drawn from."""
+    infos = []
+    for segment in sorted(truth.segments, key=lambda s: s.id):
+        rows, columns = (truth.label_map == segment.id).nonzero()
+        x, y = int(columns.min()), int(rows.min())
+        infos.append(
+            SegmentInfo(
+                id=segment.id,
+                category_id=segment.category_id,
+                isthing=source.categories.by_id(segment.category_id).isthing,
+                area=int(rows.size),
+                bbox_xywh=(x, y, int(columns.max()) - x + 1, int(rows.max()) - y + 1),
+                score=1.0,
+            )
+        )
+    return Panoptic(truth.label_map, tuple(infos))

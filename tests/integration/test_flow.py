@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 from PIL import Image
-from storage.keys import ArtifactKey
-from storage.store import ArtifactStore
 
 from evaluation.panoptic_quality import PanopticQuality
 from evaluation.truth import GroundTruth
@@ -20,6 +18,8 @@ from scenes.render import render_scene
 from scenes.truth import panoptic_of
 from segmentation.categories import Categories
 from segmentation.records import Panoptic, SegmentInfo
+from storage.keys import ArtifactKey
+from storage.store import ArtifactStore
 from tasks.work import STAGES
 from tests.integration.conftest import STUFF, how
 

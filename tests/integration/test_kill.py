@@ -43,7 +43,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory, scene_file: Path) -> dict[st
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_run_is_resumed(
-    stage: str, scene_file: Path, tmp_path: Path, whole: dict[str, Any]
+    stage: str,
+    scene_file: Path,
+    tmp_path: Path,
+    whole: dict[str, Any],
+    server: dict[str, str],
 ) -> None:
     # The two moments share one process start each and one home: what the first leaves behind is
     # part of what the second meets.
@@ -52,7 +56,8 @@ def test_a_killed_run_is_resumed(
         killed = subprocess.run(
             [sys.executable, "-m", "tests.integration.killed_run", stage, moment,
              str(scene_file), str(home)],
-            env=os.environ | {"PREFECT_HOME": str(tmp_path / "prefect")},
+            # A killed process would leave a temporary server of its own behind.
+            env=os.environ | server,
             capture_output=True,
             timeout=300,
             check=False,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from evaluation.truth import GroundTruth
 from segmentation.categories import Categories
+from segmentation.errors import BadInput
 
 SCENES = "scenes:"
 
@@ -40,15 +42,30 @@ def open_source(dataset: str, home: Path, *, limit: int | None, render: bool = T
     return _coco(dataset, limit)
 
 
+def scene_range(dataset: str) -> range:
+    """The seeds of "scenes:N" (the first N) or of "scenes:SEED0-SEED1" (both included).
+
+    Raises:
+        BadInput: it has another form, or holds no seed.
+    """
+    match = re.fullmatch(r"scenes:(\d{1,9})(?:-(\d{1,9}))?", dataset)
+    if match is None:
+        raise BadInput(f"{dataset!r} names no scenes; write scenes:N or scenes:SEED0-SEED1")
+    first, last = match.groups()
+    seeds = range(int(first)) if last is None else range(int(first), int(last) + 1)
+    if not seeds:
+        raise BadInput(f"{dataset!r} holds no scene; write a larger last seed")
+    return seeds
+
+
 def _scenes(dataset: str, home: Path, limit: int | None, render: bool) -> Source:
-    from scenes.export import parse_scene_range
 
     from flows.outputs import png_bytes, write_whole
     from scenes.render import render_scene
     from scenes.truth import panoptic_of
     from scenes.vocabulary import STUFF, THINGS
 
-    seeds = list(parse_scene_range(dataset.removeprefix(SCENES)))[:limit]
+    seeds = list(scene_range(dataset))[:limit]
     categories = Categories.from_words(THINGS, STUFF)
     folder = home / "scenes"
     paths = [folder / f"scene-{seed:06d}.png" for seed in seeds]

@@ -127,7 +127,7 @@ def demo(
 @app.command("eval")
 def evaluate(
     dataset: Annotated[
-        str, typer.Argument(help="COCO-panoptic folder or JSON, scenes:N or scenes:SEED0-SEED1.")
+        str, typer.Argument(help="Rendered scenes: scenes:N or scenes:SEED0-SEED1.")
     ],
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with parameters.")] = None,

@@ -1,4 +1,4 @@
-"""What can be evaluated: a COCO-panoptic data set, or rendered scenes."""
+"""What can be evaluated: rendered scenes, whose truth is exact."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from pathlib import Path
 from evaluation.truth import GroundTruth
 from segmentation.categories import Categories
 from segmentation.errors import BadInput
-
-SCENES = "scenes:"
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ def open_source(dataset: str, home: Path, *, limit: int | None, render: bool = T
     """Open a data set by what the user calls it.
 
     Args:
-        dataset: scenes:N, scenes:SEED0-SEED1, or the path of a COCO-panoptic folder or JSON.
+        dataset: scenes:N or scenes:SEED0-SEED1.
         home: rendered scenes are kept below it.
         limit: only the first so many images.
         render: write the files of rendered scenes that are not there yet.
@@ -37,9 +35,7 @@ def open_source(dataset: str, home: Path, *, limit: int | None, render: bool = T
     Raises:
         BadInput: it is neither.
     """
-    if dataset.startswith(SCENES):
-        return _scenes(dataset, home, limit, render)
-    return _coco(dataset, limit)
+    return _scenes(dataset, home, limit, render)
 
 
 def scene_range(dataset: str) -> range:
@@ -50,7 +46,7 @@ def scene_range(dataset: str) -> range:
     """
     match = re.fullmatch(r"scenes:(\d{1,9})(?:-(\d{1,9}))?", dataset)
     if match is None:
-        raise BadInput(f"{dataset!r} names no scenes; write scenes:N or scenes:SEED0-SEED1")
+        raise BadInput(f"{dataset!r} names no data set; write scenes:N or scenes:SEED0-SEED1")
     first, last = match.groups()
     seeds = range(int(first)) if last is None else range(int(first), int(last) + 1)
     if not seeds:
@@ -79,17 +75,4 @@ def _scenes(dataset: str, home: Path, limit: int | None, render: bool) -> Source
         categories=categories,
         locations=[str(path) for path in paths],
         truth=lambda number: GroundTruth.of(panoptic_of(render_scene(seeds[number]), categories)),
-    )
-
-
-def _coco(dataset: str, limit: int | None) -> Source:
-    from evaluation.coco_panoptic import CocoPanoptic
-
-    opened = CocoPanoptic.open(Path(dataset))
-    images = opened.images[:limit]
-    return Source(
-        name=dataset,
-        categories=opened.categories,
-        locations=[str(image.path) for image in images],
-        truth=lambda number: opened.truth(images[number]),
     )

@@ -58,7 +58,7 @@ def evaluate(
     """Measure panoptic quality with every word of the data set prompted; cached work is reused.
 
     Args:
-        dataset: a COCO-panoptic folder or JSON, or rendered scenes: scenes:N, scenes:SEED0-SEED1.
+        dataset: rendered scenes: scenes:N or scenes:SEED0-SEED1.
         limit: only the first so many images.
         config: the four steps' parameters; by default those of the method with the preset.
         preset: name of the models' preset.

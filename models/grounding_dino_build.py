@@ -31,7 +31,7 @@ class CaptionTokenizer:
     """BERT's WordPiece over a vocab.txt, in the two forms in which it is needed."""
 
     def __init__(self, vocabulary: Path) -> None:
-        from tokenizers.implementations import BertWordPieceTokenizer
+        from tokenizers import BertWordPieceTokenizer
 
         if not vocabulary.is_file():
             raise WeightsMissing(f"{vocabulary} is not there; put the model's vocabulary there")
@@ -47,7 +47,8 @@ class CaptionTokenizer:
 
     def convert_tokens_to_ids(self, tokens: list[str]) -> list[int]:
         """The ids of tokens; the package asks for those of the separators."""
-        return [self._tokenizer.token_to_id(token) for token in tokens]
+        found = [self._tokenizer.token_to_id(token) for token in tokens]
+        return [number for number in found if number is not None]
 
     def __call__(self, captions: list[str], **_: Any) -> Any:
         """A batch as the package expects it: padded to the longest, as tensors."""
@@ -100,7 +101,10 @@ def _build(config: dict[str, Any], tokenizer: CaptionTokenizer) -> nn.Module:
     positions = package("models.GroundingDINO.backbone.position_encoding")
     transformer_module = package("models.GroundingDINO.transformer")
 
-    bert = BertModel(BertConfig(**config["bert"], attn_implementation="eager"))
+    settings = BertConfig(**config["bert"])
+    # The mask of sub-sentences is one that only the plain implementation takes as it is.
+    settings._attn_implementation = "eager"
+    bert = BertModel(settings)
     swin = swin_module.SwinTransformer(**config["swin"])
     sizes = config["transformer"]
     width = sizes["d_model"]

@@ -21,7 +21,8 @@ from segmentation.errors import ArtifactDamaged, RecordError
 from segmentation.records import Record
 
 SCHEMA = 1
-"""Raised when the layout of the files changes."""
+"""Raised when the layout of the files changes; raise every stage's algorithm version with it, so
+that no key leads to the old layout."""
 COMPRESSION_LEVEL = 3
 """Zstandard level; benchmarks/mask_codecs.py measures what it and the layout give."""
 
@@ -44,10 +45,12 @@ def to_files(record: Record, provenance: Mapping[str, Any]) -> dict[str, bytes]:
     memory = MemoryStore(store_dict=contents)
     group = zarr.create_group(memory, zarr_format=3)
     axes: Mapping[str, tuple[str, ...]] = record.AXES
+    # mypy takes the class for one of its instances when it asks whether it can be hashed.
+    kind: Any = type(record)
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
         if not isinstance(value, np.ndarray):
-            adapter = _adapters(type(record))[field.name]
+            adapter = _adapters(kind)[field.name]
             fields[field.name] = adapter.dump_python(value, mode="json")
             continue
         names = list(axes[field.name])
@@ -66,7 +69,7 @@ def to_files(record: Record, provenance: Mapping[str, Any]) -> dict[str, bytes]:
     group.update_attributes(
         {
             "zeropan_schema": SCHEMA,
-            "record": type(record).__name__,
+            "record": kind.__name__,
             "arrays": arrays,
             "fields": fields,
             "provenance": dict(provenance),
@@ -85,6 +88,7 @@ def from_files(files: Mapping[str, bytes], kind: type[R]) -> R:
     from zarr.core.buffer import cpu
     from zarr.storage import MemoryStore
 
+    cls: Any = kind
     memory = MemoryStore(
         store_dict={name: cpu.Buffer.from_bytes(data) for name, data in files.items()},
         read_only=True,
@@ -98,7 +102,7 @@ def from_files(files: Mapping[str, bytes], kind: type[R]) -> R:
                 f"schema {attributes['zeropan_schema']}; prune the store and run again"
             )
         values: dict[str, Any] = {
-            name: _adapters(kind)[name].validate_python(value)
+            name: _adapters(cls)[name].validate_python(value)
             for name, value in attributes["fields"].items()
         }
         for name, about in attributes["arrays"].items():

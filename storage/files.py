@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
+
+from segmentation.errors import StoreError
+
+ASIDE = ".marker-"
+"""How the names of files begin that are written aside, to be published a moment later."""
+
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
 class Files(Protocol):
@@ -20,6 +30,10 @@ class Files(Protocol):
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file that no reader looks at yet."""
+        ...
+
+    def sync(self, folder: str) -> None:
+        """Return once the names of all files in a folder would outlive a loss of power."""
         ...
 
     def publish(self, name: str, data: bytes, *, replace: bool) -> bool:
@@ -56,25 +70,28 @@ class LocalFiles:
             file.flush()
             os.fsync(file.fileno())
 
+    def sync(self, folder: str) -> None:  # noqa: D102
+        for inner, _, _ in os.walk(self.root / folder):
+            _sync_folder(Path(inner))
+        for outer in Path(folder).parents:
+            _sync_folder(self.root / outer)
+
     def publish(self, name: str, data: bytes, *, replace: bool) -> bool:  # noqa: D102
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".marker-")
+        # Not tempfile: its files are for their owner alone, and a store may be shared.
+        aside = path.parent / f"{ASIDE}{uuid.uuid4().hex}"
         try:
-            with os.fdopen(handle, "wb") as file:
+            with aside.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             if replace:
-                os.replace(temporary, path)
-            else:
-                # A link is made or refused in one step, so of two writers one wins.
-                os.link(temporary, path)
-        except FileExistsError:
-            return False
+                os.replace(aside, path)
+            elif not _create(aside, path):
+                return False
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
+            aside.unlink(missing_ok=True)
         _sync_folder(path.parent)
         return True
 
@@ -88,6 +105,8 @@ class LocalFiles:
         path = self.root / name
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()  # It stays if another attempt is in it.
         else:
             path.unlink(missing_ok=True)
 
@@ -107,7 +126,13 @@ class RemoteFiles:
         import fsspec
 
         self._fs: Any
-        self._fs, root = fsspec.core.url_to_fs(url)
+        try:
+            self._fs, root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise StoreError(
+                f"the store {url} cannot be opened: {error}; install the package for this kind "
+                "of URL, or give a local folder"
+            ) from error
         self._root = root.rstrip("/")
 
     def read(self, name: str) -> bytes:  # noqa: D102
@@ -115,6 +140,9 @@ class RemoteFiles:
 
     def write(self, name: str, data: bytes) -> None:  # noqa: D102
         self._fs.pipe_file(self._path(name), data)
+
+    def sync(self, folder: str) -> None:  # noqa: D102
+        return None
 
     def publish(self, name: str, data: bytes, *, replace: bool) -> bool:  # noqa: D102
         path = self._path(name)
@@ -125,7 +153,7 @@ class RemoteFiles:
             self._fs.pipe_file(path, data, mode="create")
         except FileExistsError:
             return False
-        except TypeError:
+        except (TypeError, ValueError, NotImplementedError):
             # This file system cannot create-if-absent. Two writers of one key write the same
             # bytes, so the later marker is as right as the earlier.
             if self._fs.exists(path):
@@ -149,9 +177,7 @@ class RemoteFiles:
         found = self._fs.find(base, detail=True)
         for path in sorted(found):
             about = found[path]
-            changed = about.get("mtime") or about.get("LastModified") or about.get("created") or 0
-            seconds = changed.timestamp() if hasattr(changed, "timestamp") else float(changed)
-            yield path[len(self._root) :].lstrip("/"), int(about["size"]), seconds
+            yield path[len(self._root) :].lstrip("/"), int(about["size"]), _changed(about)
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
@@ -164,9 +190,42 @@ def open_files(url: str) -> Files:
     return RemoteFiles(url) if "://" in url else LocalFiles(Path(url))
 
 
+def _create(aside: Path, path: Path) -> bool:
+    """Give a file its name, unless the name is taken."""
+    try:
+        # A link is made or refused in one step, so of two writers one wins.
+        os.link(aside, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # This file system has no links. Two writers of one key write the same result, so the
+        # later marker is as right as the earlier.
+        if path.exists():
+            return False
+        os.replace(aside, path)
+    return True
+
+
+def _changed(about: Mapping[str, Any]) -> float:
+    """Seconds since the epoch; now where it is not said, so that nothing new looks old."""
+    for name in ("mtime", "LastModified", "last_modified", "created"):
+        value = about.get(name)
+        if isinstance(value, datetime):
+            return value.timestamp()
+        if isinstance(value, int | float):
+            return float(value)
+    return time.time()
+
+
 def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        # Some network file systems refuse this for folders; there is no other way to ask.
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
     finally:
         os.close(handle)

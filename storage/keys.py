@@ -66,7 +66,13 @@ def canonical_json(value: object) -> str:
 
 def _plain(value: object) -> object:
     match value:
-        case None | bool() | int() | str():
+        case None | bool() | int():
+            return value
+        case str():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise StoreError(f"{value!r} is not valid Unicode text; give text") from error
             return value
         case float():
             if not math.isfinite(value):

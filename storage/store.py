@@ -29,9 +29,18 @@ __all__ = ["ArtifactRef", "ArtifactStore"]
 R = TypeVar("R", bound=Record)
 
 _TRANSIENT = frozenset(
-    {errno.EAGAIN, errno.EBUSY, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.EINTR}
+    {
+        errno.EAGAIN,
+        errno.EBUSY,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+        errno.ECONNRESET,
+        errno.EINTR,
+        errno.ENOENT,
+    }
 )
-"""Faults of a network file system or a busy disk that another try may mend."""
+"""Faults of a network file system or a busy disk that another try may mend. ENOENT: a folder that
+another process emptied and removed while we were about to write into it."""
 
 
 class ArtifactStore:
@@ -60,14 +69,8 @@ class ArtifactStore:
 
     def is_whole(self, ref: ArtifactRef) -> bool:
         """Whether this very artifact is stored, every byte of it as it was written."""
-        try:
-            marker = self.marker(ref.key)
-            if marker.ref != ref:
-                return False
-            self.load(marker)
-        except (ArtifactMissing, ArtifactDamaged):
-            return False
-        return True
+        whole = self._whole(ref.key)
+        return whole is not None and whole.ref == ref
 
     def write(
         self, key: ArtifactKey, record: Record, *, provenance: Mapping[str, Any]
@@ -93,14 +96,14 @@ class ArtifactStore:
             with self._reporting(f"write {key}"):
                 for name, data in contents.items():
                     self.files.write(f"{marker.folder}/{name}", data)
+                self.files.sync(marker.folder)
                 winner = self._publish(marker)
         except BaseException:
-            with contextlib.suppress(OSError):
-                self.files.delete(marker.folder)
+            self._abandon(marker)
             raise
-        if winner != marker.ref or self.marker(key).attempt != marker.attempt:
-            self.files.delete(marker.folder)
-        return winner
+        if winner.attempt != marker.attempt:
+            self._abandon(marker)
+        return winner.ref
 
     def read(self, key: ArtifactKey | ArtifactRef, kind: type[R]) -> R:
         """Read a record, after checking every byte of it.
@@ -128,7 +131,7 @@ class ArtifactStore:
             ArtifactDamaged: it is torn.
         """
         try:
-            with self._reporting(f"read {key}"):
+            with self._reporting(f"read {key}", absent=True):
                 data = self.files.read(marker_name(key))
         except FileNotFoundError as error:
             raise ArtifactMissing(
@@ -145,7 +148,7 @@ class ArtifactStore:
         contents = {}
         for name, (sha256, _) in marker.files.items():
             try:
-                with self._reporting(f"read {marker.key}"):
+                with self._reporting(f"read {marker.key}", absent=True):
                     data = self.files.read(f"{marker.folder}/{name}")
             except FileNotFoundError as error:
                 raise self._damaged(marker, name, "is gone") from error
@@ -165,17 +168,38 @@ class ArtifactStore:
     def _marker_of(self, key: ArtifactKey | ArtifactRef) -> Marker:
         return self.marker(key.key if isinstance(key, ArtifactRef) else key)
 
-    def _publish(self, marker: Marker) -> ArtifactRef:
+    def _whole(self, key: ArtifactKey) -> Marker | None:
+        try:
+            marker = self.marker(key)
+            self.load(marker)
+        except (ArtifactMissing, ArtifactDamaged):
+            return None
+        return marker
+
+    def _publish(self, marker: Marker) -> Marker:
+        """Publish a marker; the one that stands under the key afterwards."""
         data = marker.encode()
         name = marker_name(marker.key)
-        if self.files.publish(name, data, replace=False):
-            return marker.ref
-        found = self.find(marker.key)
-        if found is not None and self.is_whole(found):
-            return found
-        # The earlier winner is damaged; its marker gives way in one step.
-        self.files.publish(name, data, replace=True)
-        return marker.ref
+        if not self.files.publish(name, data, replace=False):
+            earlier = self._whole(marker.key)
+            if earlier is not None:
+                return earlier
+            # The earlier winner is damaged; its marker gives way in one step.
+            self.files.publish(name, data, replace=True)
+        # Read again: not every file system can refuse the second of two markers.
+        return self.marker(marker.key)
+
+    def _abandon(self, marker: Marker) -> None:
+        """Remove an attempt, unless its marker is published: then it is whole, and stays."""
+        try:
+            named = self.marker(marker.key).attempt
+        except (ArtifactMissing, ArtifactDamaged):
+            named = ""
+        except (StoreError, TransientError):
+            return  # The place does not answer; prune removes the attempt later.
+        if named != marker.attempt:
+            with contextlib.suppress(OSError):
+                self.files.delete(marker.folder)
 
     def _damaged(self, marker: Marker, name: str, how: str) -> ArtifactDamaged:
         return ArtifactDamaged(
@@ -184,12 +208,13 @@ class ArtifactStore:
         )
 
     @contextlib.contextmanager
-    def _reporting(self, doing: str) -> Iterator[None]:
+    def _reporting(self, doing: str, *, absent: bool = False) -> Iterator[None]:
+        """Turn an OSError into one sentence; with `absent`, let FileNotFoundError pass."""
         try:
             yield
-        except FileNotFoundError:
-            raise
         except OSError as error:
+            if absent and isinstance(error, FileNotFoundError):
+                raise
             reason = error.strerror or str(error)
             kind = TransientError if error.errno in _TRANSIENT else StoreError
             raise kind(

@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from segmentation.errors import ArtifactDamaged, ArtifactMissing, BadInput
+from storage.files import ASIDE
 from storage.keys import ArtifactKey
-from storage.marker import Marker, marker_name
+from storage.marker import Marker
 from storage.store import ArtifactStore, key_of
 
 GRACE_S = 3600.0
@@ -95,7 +96,9 @@ def verify(store: ArtifactStore) -> Iterator[Check]:
             marker = store.marker(key)
             used.add(marker.folder)
             store.load(marker)
-        except (ArtifactMissing, ArtifactDamaged) as error:
+        except ArtifactMissing:
+            continue  # Pruned by another process since the listing.
+        except ArtifactDamaged as error:
             yield Check(str(key), "damaged", str(error))
         else:
             yield Check(str(key), "ok")
@@ -126,21 +129,29 @@ def prune(
     report = PruneReport()
     now = time.time()
     attempts = _attempts(store)
-    used = set()
-    for key, _ in sorted(store.markers()):
+    for key, name in sorted(store.markers()):
+        folder = ""
         try:
             marker = store.marker(key)
-            used.add(marker.folder)
+            folder = marker.folder
             store.load(marker)
-        except (ArtifactMissing, ArtifactDamaged) as error:
+        except ArtifactMissing:
+            continue  # Pruned by another process since the listing.
+        except ArtifactDamaged as error:
             report.removed.append(Check(str(key), "damaged", str(error)))
-            _remove(store, key, attempts, report, dry_run)
-            continue
-        if _expired(marker, older_than_s, stages, now):
+        else:
+            if not _expired(marker, older_than_s, stages, now):
+                attempts.pop(folder, None)
+                continue
             report.expired.append(key)
-            _remove(store, key, attempts, report, dry_run)
+        report.freed_bytes += attempts.pop(folder, (0, 0.0))[0]
+        if not dry_run:
+            store.files.delete(name)
+            # Only the attempt that the marker names: another may be in progress beside it.
+            if folder:
+                store.files.delete(folder)
     for folder, (size, changed) in sorted(attempts.items()):
-        if folder in used or now - changed < grace_s:
+        if now - changed < grace_s:
             continue
         report.removed.append(Check(folder, "orphan"))
         report.freed_bytes += size
@@ -157,27 +168,13 @@ def _expired(
     return now - datetime.fromisoformat(marker.created).timestamp() > older_than_s
 
 
-def _remove(
-    store: ArtifactStore,
-    key: ArtifactKey,
-    attempts: dict[str, tuple[int, float]],
-    report: PruneReport,
-    dry_run: bool,
-) -> None:
-    folder = f"{key.stage}/{key.digest}"
-    for attempt in [name for name in attempts if name.startswith(f"{folder}/")]:
-        report.freed_bytes += attempts.pop(attempt)[0]
-    if not dry_run:
-        store.files.delete(marker_name(key))
-        store.files.delete(folder)
-
-
 def _attempts(store: ArtifactStore) -> dict[str, tuple[int, float]]:
-    """Every attempt's folder: bytes in all, and when it last changed."""
+    """Every attempt's folder, and every marker left aside: bytes, and when it last changed."""
     found: dict[str, tuple[int, float]] = {}
     for name, size, changed in store.files.walk():
         parts = name.split("/")
-        if len(parts) < 4 or key_of(f"{parts[0]}/{parts[1]}.json") is None:
+        aside = len(parts) == 2 and parts[1].startswith(ASIDE)
+        if not aside and (len(parts) < 4 or key_of(f"{parts[0]}/{parts[1]}.json") is None):
             continue
         folder = "/".join(parts[:3])
         bytes_so_far, latest = found.get(folder, (0, 0.0))

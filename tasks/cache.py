@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 Compute = Callable[[ImageWork, ArtifactStore], Record]
 
 
-class StageOutcomeSerializer(Serializer):  # type: ignore[type-arg]  # it cannot be subscripted
+class StageOutcomeSerializer(Serializer):
     """JSON of a StageOutcome; loading it fails unless the store holds the whole artifact."""
 
     type: str = Field(default="zeropan-stage-outcome", frozen=True)

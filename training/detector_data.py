@@ -59,10 +59,10 @@ def make_batch(
     encodings = [encode(caption) for caption in captions]
     length = max(len(encoding.ids) for encoding in encodings)
     tokens, kept = [], []
-    for caption, encoding, named, found in zip(captions, encodings, words, boxes, strict=True):
+    for caption, encoding, named, whole in zip(captions, encodings, words, boxes, strict=True):
         spans = _spans(caption, encoding, length)
         keep = [i for i, phrase in enumerate(named) if phrase in spans]
-        kept.append(found[keep])
+        kept.append(whole[keep])
         tokens.append(
             torch.stack([spans[named[i]] for i in keep]) if keep else torch.zeros(0, length)
         )

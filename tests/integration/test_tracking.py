@@ -85,7 +85,7 @@ def test_what_is_logged_can_be_read_back(settings: TrackingSettings) -> None:
     read = client.get_run(run.run_id)
     assert read.info.status == "FINISHED" and read.info.experiment_id == run.experiment_id
     assert read.info.run_name == "sushi.jpg · box_threshold 0.3"
-    assert read.data.params["things/box_threshold"] == "0.35"
+    assert read.data.params["things/box_threshold"] == str(PipelineConfig().things.box_threshold)
     assert read.data.params["words/寿司"] == "寿司"
     assert read.data.metrics["count/things"] == 3 and "quality/pq" not in read.data.metrics
     for i, word in enumerate(ODD_WORDS):

@@ -50,7 +50,7 @@ def test_zero_has_one_form_and_tuples_are_lists() -> None:
     assert canonical_json({"a": -0.0, "b": (1, 2)}) == canonical_json({"a": 0.0, "b": [1, 2]})
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, {1: 2}, {1, 2}, object()])
+@pytest.mark.parametrize("value", [math.nan, math.inf, {1: 2}, {1, 2}, object(), "\ud800"])
 def test_what_is_not_json_is_refused(value: Any) -> None:
     with pytest.raises(StoreError):
         artifact_key("s", version=1, inputs={"value": value})

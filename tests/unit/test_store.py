@@ -25,6 +25,7 @@ from segmentation.records import (
     StuffRegions,
     ThingMasks,
 )
+from storage.files import LocalFiles
 from storage.keys import ArtifactKey, artifact_key
 from storage.store import ArtifactStore
 from storage.upkeep import entries, prune, resolve, verify
@@ -195,6 +196,79 @@ def test_prune_removes_what_is_broken_and_nothing_else(store: ArtifactStore) -> 
     assert len(prune(store, grace_s=1e9).removed) == 1
     assert len(prune(store, grace_s=0).removed) == 1
     assert [(c.name, c.status) for c in verify(store)] == [(str(good.key), "ok")]
+
+
+def test_prune_keeps_the_attempt_beside_a_damaged_one(store: ArtifactStore) -> None:
+    store.write(key(), things(), provenance={})
+    store.files.write(next(n for n in all_files(store) if "/c/" in n), b"x")
+    other = f"things/{key().digest}/0123456789abcdef0123456789abcdef/zarr.json"
+    store.files.write(other, b"{}")
+    report = prune(store)
+    assert [check.name for check in report.removed] == [str(key())]
+    assert all_files(store) == [other]
+    assert prune(store, grace_s=0).freed_bytes == 2
+    assert all_files(store) == []
+
+
+def test_a_torn_marker_goes_first_and_its_files_after_the_grace(store: ArtifactStore) -> None:
+    store.write(key(), things(), provenance={})
+    count = len(all_files(store))
+    store.files.write(f"{key()}.json", b'{"marker"')
+    assert [c.status for c in verify(store)] == ["damaged", "orphan"]
+    prune(store)
+    assert len(all_files(store)) == count - 1
+    prune(store, grace_s=0)
+    assert all_files(store) == []
+
+
+def test_a_marker_left_aside_is_an_orphan(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path))
+    store.write(key(), things(), provenance={})
+    left = tmp_path / "things" / ".marker-0123"
+    left.write_bytes(b"{}")
+    assert sorted(check.status for check in verify(store)) == ["ok", "orphan"]
+    assert prune(store).removed == [] and left.exists()
+    assert len(prune(store, grace_s=0).removed) == 1 and not left.exists()
+    assert [check.status for check in verify(store)] == ["ok"]
+
+
+class StoppedAfterPublishing(LocalFiles):
+    """Ctrl-C in the moment after the marker became visible."""
+
+    def publish(self, name: str, data: bytes, *, replace: bool) -> bool:
+        super().publish(name, data, replace=replace)
+        raise KeyboardInterrupt
+
+
+class StoppedBeforePublishing(LocalFiles):
+    """Ctrl-C in the moment before the marker would become visible."""
+
+    def publish(self, name: str, data: bytes, *, replace: bool) -> bool:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_leaves_all_or_nothing(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path))
+    store.files = StoppedBeforePublishing(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        store.write(key(1), things(), provenance={})
+    assert all_files(store) == []
+    store.files = StoppedAfterPublishing(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        store.write(key(1), things(), provenance={})
+    assert [check.status for check in verify(store)] == ["ok"]
+
+
+def test_a_marker_is_as_readable_as_the_rest(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path))
+    ref = store.write(key(), things(), provenance={})
+    group = Path(store.path_of(ref)) / "zarr.json"
+    assert (tmp_path / f"{key()}.json").stat().st_mode == group.stat().st_mode
+
+
+def test_an_url_that_nothing_can_open_is_one_sentence() -> None:
+    with pytest.raises(StoreError, match="cannot be opened"):
+        ArtifactStore("no-such-thing://bucket/store")
 
 
 def test_prune_by_age_and_stage(store: ArtifactStore) -> None:

@@ -89,7 +89,7 @@ def test_settings_become_flat_parameters() -> None:
             "weights": None,
         }
     )
-    assert flat["things/box_threshold"] == "0.35"
+    assert flat["things/box_threshold"] == str(PipelineConfig().things.box_threshold)
     assert flat["things/token_score"] == "mean"
     assert flat["words/things"] == "sushi, cup"
     assert flat["words/stuff"] == "none"

@@ -12,9 +12,8 @@ import signal
 import sys
 from typing import Any
 
-from storage.store import ArtifactStore
-
 from flows.segment import segment_images
+from storage.store import ArtifactStore
 from tests.integration.conftest import STUFF, THINGS
 
 

@@ -1,18 +1,22 @@
 """The default method against the reference, and each difference on its own.
 
-    python -m benchmarks.method [--scenes SEED0-SEED1] [--set stage.field=value ...]
+    python -m benchmarks.method [--scenes SEED0-SEED1] [--set stage.field=value ...] [--figure PNG]
 
 Perception runs once a scene; every row then re-runs the four steps on the same outputs with other
-parameters, with every word prompted. Rows: the reference, the default, the default with one
-parameter set back to the reference's, and whatever --set asks for.
+parameters, with every word prompted. Rows: the default, the reference, the default with one
+difference set back to the reference's, and whatever --set asks for. Every row but the default's
+has the 95% interval of its PQ's difference from the default's, by resampling the scenes.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from benchmarks.bootstrap import SceneCounts, difference_interval
 from evaluation.panoptic_quality import PanopticQuality, QualityReport
 from evaluation.truth import GroundTruth
 from flows.request import parse_override
@@ -30,6 +34,29 @@ from segmentation.things import segment_things
 
 CATEGORIES = Categories.from_words(THINGS, STUFF)
 
+DIFFERENCES: dict[str, tuple[str, ...]] = {
+    "a prompt's score is the mean of its tokens": ("things.token_score",),
+    "duplicate boxes are suppressed": ("things.nms_iou",),
+    "at most 100 boxes": ("things.max_boxes",),
+    "32 points a region, not 1000": ("stuff_masks.points_per_region",),
+    "points are spread, not drawn by score": ("stuff_masks.sampling",),
+    "regions are eroded by a share of the image": ("stuff_masks.erosion", "stuff_masks.erosion_px"),
+    "few spread points (the three above together)": (
+        "stuff_masks.points_per_region", "stuff_masks.sampling",
+        "stuff_masks.erosion", "stuff_masks.erosion_px",
+    ),
+    "small parts of a region prompt nothing": ("stuff_masks.min_region_area",),
+    "one mask, not the union of three": ("stuff_masks.multimask",),
+    "masks that leave their region are refused": ("stuff_masks.min_agreement",),
+    "the smaller of two things is on top": ("panoptic.overlap",),
+    "least areas": ("panoptic.min_thing_area", "panoptic.min_stuff_area"),
+    "holes are filled": ("panoptic.max_hole_area",),
+    "crumbs are removed": ("panoptic.max_crumb_area",),
+    "things hidden by better ones are dropped": ("panoptic.min_visible_share",),
+    "gaps are filled from confirmed regions": ("panoptic.fill",),
+}  # fmt: skip
+"""What the default method does otherwise than the reference, and the parameters that undo it."""
+
 
 @dataclass(frozen=True)
 class Perceived:
@@ -39,6 +66,17 @@ class Perceived:
     grounded: GroundedBoxes
     embedding: ImageEmbedding
     stuff: StuffLogits
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method's quality over all scenes."""
+
+    name: str
+    report: QualityReport
+    scenes: SceneCounts
+    seconds: float
+    """Of the four steps, a scene."""
 
 
 def perceive(seeds: range, preset: str) -> list[Perceived]:
@@ -57,14 +95,14 @@ def perceive(seeds: range, preset: str) -> list[Perceived]:
     return found
 
 
-def score(
-    scenes: list[Perceived], config: PipelineConfig, preset: str
-) -> tuple[QualityReport, float]:
+def score(name: str, scenes: list[Perceived], config: PipelineConfig, preset: str) -> Row:
     """Panoptic quality over the scenes, and seconds of the four steps a scene."""
     quality = PanopticQuality.of(CATEGORIES)
+    each = []
     prompter = segmenter(preset, "auto")
-    started = time.perf_counter()
+    seconds = 0.0
     for scene in scenes:
+        started = time.perf_counter()
         things = segment_things(
             scene.grounded, scene.embedding, CATEGORIES, config.things, segmenter=prompter
         )
@@ -77,8 +115,13 @@ def score(
             segmenter=prompter,
             seed_material="benchmark",
         )
-        quality.add(scene.truth, fuse(things, regions, stuff, CATEGORIES, config.panoptic))
-    return quality.result(), (time.perf_counter() - started) / len(scenes)
+        result = fuse(things, regions, stuff, CATEGORIES, config.panoptic)
+        seconds += time.perf_counter() - started
+        alone = PanopticQuality.of(CATEGORIES)
+        alone.add(scene.truth, result)
+        quality.merge(alone)
+        each.append(alone.result().per_category)
+    return Row(name, quality.result(), SceneCounts.of(each), seconds / len(scenes))
 
 
 def with_value(config: PipelineConfig, stage: str, field: str, value: object) -> PipelineConfig:
@@ -88,6 +131,25 @@ def with_value(config: PipelineConfig, stage: str, field: str, value: object) ->
     return PipelineConfig.model_validate(values)
 
 
+def rows(given: argparse.Namespace) -> Iterator[tuple[str, PipelineConfig]]:
+    """Names and parameters of the table's rows, the default first."""
+    default = find_preset(given.preset).config_for("default")
+    reference = METHODS["reference"]
+    yield "default", default
+    yield "reference", reference
+    for difference, paths in {} if given.only_set else DIFFERENCES.items():
+        changed = default
+        for path in paths:
+            stage, _, field = path.partition(".")
+            changed = with_value(changed, stage, field, getattr(getattr(reference, stage), field))
+        yield f"without: {difference}", changed
+    for text in given.set:
+        changed = default
+        for part in text.split():
+            changed = with_value(changed, *parse_override(part))
+        yield text, changed
+
+
 def main() -> None:
     """Measure and print a markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -95,38 +157,36 @@ def main() -> None:
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--set", action="append", default=[], help="one more row")
     parser.add_argument("--only-set", action="store_true", help="no row for each difference")
+    parser.add_argument("--figure", type=Path, help="draw the table as a PNG")
     given = parser.parse_args()
     first, _, last = given.scenes.partition("-")
     scenes = perceive(range(int(first), int(last) + 1), given.preset)
-    default = find_preset(given.preset).config_for("default")
-    reference = METHODS["reference"]
-    rows = {"reference": reference, "default": default}
-    if not given.only_set:
-        for stage in PipelineConfig.model_fields:
-            for field, value in getattr(reference, stage).model_dump().items():
-                if value != getattr(getattr(default, stage), field):
-                    rows[f"default, {stage}.{field}={value}"] = with_value(
-                        default, stage, field, value
-                    )
-    for text in given.set:
-        changed = default
-        for part in text.split():
-            changed = with_value(changed, *parse_override(part))
-        rows[text] = changed
-    print("| method | PQ | things | stuff | SQ | RQ | s a scene |\n|---|---|---|---|---|---|---|")
-    for name, config in rows.items():
-        report, seconds = score(scenes, config, given.preset)
-        if report.all is None:
-            continue
-        parts = [
-            report.all.pq,
-            *(part.pq if part else 0.0 for part in (report.things, report.stuff)),
-        ]
-        parts += [report.all.sq, report.all.rq, seconds]
-        print(f"| {name} | " + " | ".join(f"{part:.3f}" for part in parts) + " |", flush=True)
-    report, _ = score(scenes, default, given.preset)
-    for number, counts in report.per_category.items():
+    print(
+        "| method | PQ | below the default, 95% | things | stuff | SQ | RQ | s, of the default |\n"
+        "|---|---|---|---|---|---|---|---|"
+    )
+    score("warm-up", scenes[:3], METHODS["reference"], given.preset)
+    done: list[Row] = []
+    for name, config in rows(given):
+        row = score(name, scenes, config, given.preset)
+        done.append(row)
+        all_, things, stuff = (
+            getattr(row.report, kind) for kind in ("all", "things", "stuff")
+        )  # fmt: skip
+        low, high = difference_interval(done[0].scenes, row.scenes)
+        print(
+            f"| {name} | {all_.pq:.3f} | {low:+.3f} to {high:+.3f} | {things.pq:.3f} "
+            f"| {stuff.pq:.3f} | {all_.sq:.3f} | {all_.rq:.3f} "
+            f"| {row.seconds / done[0].seconds:.2f} |",
+            flush=True,
+        )
+    print(f"default: {done[0].seconds:.3f} s a scene")
+    for number, counts in done[0].report.per_category.items():
         print(f"    {CATEGORIES.by_id(number).name}: PQ {counts.pq:.3f}")
+    if given.figure:
+        from benchmarks.figures import draw_ablation
+
+        draw_ablation(done, given.figure)
 
 
 if __name__ == "__main__":

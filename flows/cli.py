@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from flows import cli_store
+from flows import cli_scenes, cli_store
 from flows.settings import DEFAULT_MAX_PIXELS, Places
 from segmentation.errors import BadInput, WeightsError, ZeropanError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(cli_store.app, name="store")
+app.add_typer(cli_scenes.app, name="scenes")
 
 Home = Annotated[
     str | None, typer.Option(help="Folder of everything that is kept [default: ./zeropan-data].")
@@ -127,8 +128,16 @@ def demo(
 @app.command("eval")
 def evaluate(
     dataset: Annotated[
-        str, typer.Argument(help="Rendered scenes: scenes:N or scenes:SEED0-SEED1.")
+        str,
+        typer.Argument(
+            help="COCO-panoptic JSON, or a folder that holds annotations/panoptic*.json and images;"
+            " or rendered scenes: scenes:N or scenes:SEED0-SEED1."
+        ),
     ],
+    images: Annotated[
+        str | None, typer.Option(help="Folder or URL of the data set's images.")
+    ] = None,
+    panoptic: Annotated[str | None, typer.Option(help="Folder of its panoptic PNGs.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with parameters.")] = None,
     preset: Annotated[str | None, typer.Option(help="The models' preset [default: tiny].")] = None,
@@ -147,7 +156,14 @@ def evaluate(
     from flows.eval_sources import open_source
     from flows.request import build_request
 
-    source = open_source(dataset, Places.resolve(home=home).home, limit=limit, render=False)
+    source = open_source(
+        dataset,
+        Places.resolve(home=home).home,
+        images=images,
+        panoptic=panoptic,
+        limit=limit,
+        render=False,
+    )
     request = build_request(
         categories=source.categories,
         config_file=config,
@@ -159,6 +175,8 @@ def evaluate(
         "evaluate",
         verbose,
         dataset=dataset,
+        images=images,
+        panoptic=panoptic,
         limit=limit,
         config=request.config,
         preset=request.preset,

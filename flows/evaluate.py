@@ -22,6 +22,7 @@ from flows.request import Request
 from flows.settings import DEFAULT_MAX_PIXELS, Places
 from models.presets import find_preset, identities
 from segmentation.config import Method, PipelineConfig
+from segmentation.errors import BadInput
 from segmentation.images import load_image
 from segmentation.records import Panoptic, SegmentInfo, UInt8
 from storage.store import ArtifactStore
@@ -44,6 +45,8 @@ class Judged:
 @flow(name="evaluate", validate_parameters=True)
 def evaluate(
     dataset: str,
+    images: str | None = None,
+    panoptic: str | None = None,
     limit: int | None = None,
     config: PipelineConfig | None = None,
     preset: str = "tiny",
@@ -58,7 +61,10 @@ def evaluate(
     """Measure panoptic quality with every word of the data set prompted; cached work is reused.
 
     Args:
-        dataset: rendered scenes: scenes:N or scenes:SEED0-SEED1.
+        dataset: a COCO-panoptic JSON, a folder that holds annotations/panoptic*.json and images,
+            or rendered scenes: scenes:N or scenes:SEED0-SEED1.
+        images: folder or URL of the data set's images; by default looked for beside the JSON.
+        panoptic: folder of the panoptic PNGs; by default that named like the JSON.
         limit: only the first so many images.
         config: the four steps' parameters; by default those of the method with the preset.
         preset: name of the models' preset.
@@ -71,7 +77,7 @@ def evaluate(
         max_pixels: larger images are refused before they are decoded.
     """
     places = Places.resolve(home=home, store=store)
-    source = open_source(dataset, places.home, limit=limit)
+    source = open_source(dataset, places.home, images=images, panoptic=panoptic, limit=limit)
     chosen = config if config is not None else find_preset(preset).config_for(method)
     request = Request(source.categories, chosen, preset, method)
     refs = refer_to(source.locations, max_pixels=max_pixels)
@@ -111,6 +117,12 @@ def evaluate(
 def _judge(work: ImageWork, truth: GroundTruth, source: Source, total: PanopticQuality) -> Judged:
     """Count one image, in the total and on its own."""
     result = _result(work)
+    if truth.label_map.shape != result.label_map.shape:
+        (true_h, true_w), (height, width) = truth.label_map.shape, result.label_map.shape
+        raise BadInput(
+            f"{work.image.location} has {width}x{height} pixels, but its truth {true_w}x{true_h}; "
+            "use images and annotations of one data set"
+        )
     alone = PanopticQuality.of(source.categories)
     alone.add(truth, result)
     total.merge(alone)

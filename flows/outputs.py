@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from segmentation.coco_panoptic import coco_json, coco_png
 from segmentation.images import load_image, read_image_bytes
 from segmentation.records import (
     GroundedBoxes,
@@ -25,7 +26,6 @@ from segmentation.records import (
 )
 from storage.store import ArtifactStore
 from tasks.work import ImageWork
-from tracking.panoptic_png import coco_json, coco_png
 from tracking.pictures import StepRecords
 
 

@@ -21,7 +21,7 @@ from tracking.canvas import Canvas
 from tracking.fonts import spelled
 from tracking.image_files import image_files
 from tracking.palette import inferno, instance_colours, segment_colours
-from tracking.panoptic_png import coco_json, coco_png, coco_rgb, ids_of
+from segmentation.coco_panoptic import coco_json, coco_png, coco_rgb, ids_of
 from tracking.pictures import PANELS, StepRecords, overlay, panels, side_by_side
 from tracking.summary import description, metrics_of, run_name
 

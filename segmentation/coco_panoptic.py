@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from segmentation.categories import Categories
-from segmentation.records import Panoptic, UInt8
+from segmentation.records import Int32, Panoptic, SegmentInfo, UInt8
 
 MOST_IDS = 256**3
 
@@ -33,12 +33,10 @@ def coco_rgb(panoptic: Panoptic) -> UInt8:
     return np.stack([ids % 256, ids // 256 % 256, ids // 256**2], axis=-1).astype(np.uint8)
 
 
-def ids_of(rgb: UInt8) -> np.ndarray[tuple[int, int], np.dtype[np.int32]]:
+def ids_of(rgb: UInt8) -> Int32:
     """The label map, int32 (H, W), that a COCO panoptic PNG of uint8 (H, W, 3) holds."""
     wide = rgb.astype(np.int32)
-    ids: np.ndarray[tuple[int, int], np.dtype[np.int32]] = (
-        wide[..., 0] + 256 * wide[..., 1] + 256**2 * wide[..., 2]
-    )
+    ids: Int32 = wide[..., 0] + 256 * wide[..., 1] + 256**2 * wide[..., 2]
     return ids
 
 
@@ -74,26 +72,35 @@ def coco_json(
                 "image_id": image_id,
                 "file_name": png_name or f"{file_name.rsplit('.', 1)[0]}.png",
                 "segments_info": [
-                    {
-                        "id": int(segment.id),
-                        "category_id": int(segment.category_id),
-                        "isthing": int(segment.isthing),
-                        "area": int(segment.area),
-                        "bbox": [int(side) for side in segment.bbox_xywh],
-                        "iscrowd": 0,
-                        "score": float(segment.score),
-                    }
+                    segment_entry(segment) | {"score": float(segment.score)}
                     for segment in panoptic.segments_info
                 ],
             }
         ],
-        "categories": [
-            {
-                "id": categories.id_of(category),
-                "name": category.name,
-                "supercategory": "thing" if category.isthing else "stuff",
-                "isthing": int(category.isthing),
-            }
-            for category in categories.ordered
-        ],
+        "categories": category_entries(categories),
     }
+
+
+def segment_entry(segment: SegmentInfo) -> dict[str, Any]:
+    """One segment of `segments_info`, without what only a prediction has."""
+    return {
+        "id": int(segment.id),
+        "category_id": int(segment.category_id),
+        "isthing": int(segment.isthing),
+        "area": int(segment.area),
+        "bbox": [int(side) for side in segment.bbox_xywh],
+        "iscrowd": 0,
+    }
+
+
+def category_entries(categories: Categories) -> list[dict[str, Any]]:
+    """The list `categories`; ids are 1 to n, things first."""
+    return [
+        {
+            "id": categories.id_of(category),
+            "name": category.name,
+            "supercategory": "thing" if category.isthing else "stuff",
+            "isthing": int(category.isthing),
+        }
+        for category in categories.ordered
+    ]

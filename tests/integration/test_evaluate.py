@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
+from PIL import Image
 
 from flows.cli import main
-from flows.eval_sources import scene_range
+from flows.eval_sources import open_source, scene_range
 from flows.evaluate import evaluate
+from scenes.export import export_scenes
 from segmentation.config import PipelineConfig, ThingsConfig
 from segmentation.errors import BadInput
 
@@ -31,6 +33,40 @@ def test_scenes_are_measured_and_a_changed_threshold_reuses_perception(tmp_path:
     again = evaluate("scenes:300-302", home=str(tmp_path))
     assert again["stages_cached"] == 21
     assert again["metrics"] == first["metrics"]
+
+
+def test_an_exported_data_set_gives_the_numbers_of_its_scenes(tmp_path: Path) -> None:
+    export_scenes(tmp_path / "set", [300, 301])
+    exported = evaluate(str(tmp_path / "set"), home=str(tmp_path / "home"))
+    rendered = evaluate("scenes:300-301", home=str(tmp_path / "home"))
+    assert exported["metrics"] == rendered["metrics"]
+    assert exported["metrics"]["quality/pq"] > 0.6
+
+    moved = tmp_path / "elsewhere"
+    (tmp_path / "set" / "images").rename(moved)
+    with pytest.raises(BadInput, match="name the folder of images with --images"):
+        open_source(str(tmp_path / "set"), tmp_path)
+    json_path = tmp_path / "set" / "annotations" / "panoptic.json"
+    named = evaluate(str(json_path), images=str(moved), limit=1, home=str(tmp_path / "home"))
+    assert (named["stages_cached"], len(named["images"])) == (7, 1)
+
+
+def test_images_of_another_size_than_their_truth_are_refused(tmp_path: Path) -> None:
+    export_scenes(tmp_path / "set", [300], height=64, width=64)
+    picture = tmp_path / "set" / "images" / "scene-000300.png"
+    with Image.open(picture) as image:
+        image.resize((80, 64)).save(picture)
+    with pytest.raises(BadInput, match=r"has 80x64 pixels, but its truth 64x64"):
+        evaluate(str(tmp_path / "set"), home=str(tmp_path / "home"))
+
+
+def test_a_folder_must_hold_one_data_set(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"holds no annotations/panoptic\*.json"):
+        open_source(str(tmp_path), tmp_path)
+    (tmp_path / "panoptic_a.json").touch()
+    (tmp_path / "panoptic_b.json").touch()
+    with pytest.raises(BadInput, match=r"several panoptic JSON files \(panoptic_a.json, pan"):
+        open_source(str(tmp_path), tmp_path)
 
 
 def test_ranges() -> None:

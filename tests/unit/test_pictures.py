@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segmentation.categories import Categories
+from segmentation.coco_panoptic import coco_json, coco_png, coco_rgb, ids_of
 from segmentation.records import (
     GroundedBoxes,
     Panoptic,
@@ -21,7 +22,6 @@ from tracking.canvas import Canvas
 from tracking.fonts import spelled
 from tracking.image_files import image_files
 from tracking.palette import inferno, instance_colours, segment_colours
-from segmentation.coco_panoptic import coco_json, coco_png, coco_rgb, ids_of
 from tracking.pictures import PANELS, StepRecords, overlay, panels, side_by_side
 from tracking.summary import description, metrics_of, run_name
 

@@ -53,7 +53,6 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
     "holes are filled": ("panoptic.max_hole_area",),
     "crumbs are removed": ("panoptic.max_crumb_area",),
     "things hidden by better ones are dropped": ("panoptic.min_visible_share",),
-    "gaps are filled from confirmed regions": ("panoptic.fill",),
 }  # fmt: skip
 """What the default method does otherwise than the reference, and the parameters that undo it."""
 

@@ -196,10 +196,10 @@ class PanopticConfig(StageConfig):
         description="A thing of whose mask less than this share (0 to 1) stays visible under "
         "better ones is dropped.",
     )
-    fill: Literal["confirmed", "region", "none"] = Field(
-        default="confirmed",
-        description="Pixels that no mask claims: confirmed: taken from the coarse regions of stuff "
-        "words that have a SAM mask; region: from any coarse region; none: left unlabelled.",
+    fill: Literal["none", "confirmed", "region"] = Field(
+        default="none",
+        description="Pixels that no mask claims: none: left unlabelled; confirmed: taken from the "
+        "coarse regions of stuff words that have a SAM mask; region: from any coarse region.",
     )
 
 

@@ -2,7 +2,8 @@
 
     python -m training.detector --cache DIR --out DIR --minutes 60 --seed 0
 
-A run that was stopped goes on with the same command. The averaged weights are exported to
+A run that was stopped goes on with the same command; --start begins with a model folder's weights
+and only the larger sizes. The averaged weights are exported to
 `--export` every few minutes and at the end.
 """
 
@@ -22,6 +23,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from models.grounding_dino_build import CaptionTokenizer, quiet_package
+from models.weights import load_weights
 from training.common import (
     Clock,
     Curve,
@@ -58,6 +60,8 @@ class Recipe:
     device: str = "cpu"
     save_every_s: float = 180.0
     report_every: int = 50
+    start: Path | None = None
+    """A model folder to begin with, instead of random weights."""
 
 
 def optimizers_of(model: nn.Module, rate: float) -> tuple[torch.optim.Optimizer, ...]:
@@ -88,6 +92,8 @@ class Run:
         self.tokenizer = CaptionTokenizer(write_vocabulary(out))
         self.model = new_model(self.tokenizer).to(recipe.device)
         self.optimizers = optimizers_of(self.model, recipe.learning_rate)
+        if recipe.start:
+            load_weights(self.model, recipe.start)
         self.ema = Ema(self.model)
         self.order = DataOrder(len(cache), seed=recipe.seed)
         self.clock = Clock(recipe.minutes)
@@ -127,7 +133,8 @@ class Run:
     def advance(self) -> dict[str, float]:
         """One step of the optimizers; the parts of its loss."""
         progress = self.clock.progress
-        sides = next(sides for start, sides in reversed(SIZES) if progress >= start)
+        along = 0.5 + progress / 2 if self.recipe.start else progress
+        sides = next(sides for start, sides in reversed(SIZES) if along >= start)
         batch = make_batch(
             self.cache,
             self.order.take(self.recipe.batch).tolist(),
@@ -206,6 +213,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--export", type=Path, required=True, help="model folder to write")
     parser.add_argument("--curve", type=Path, default=Path("training/curves/detector.jsonl"))
+    parser.add_argument("--start", type=Path, help="model folder to begin with")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=8)
@@ -222,6 +230,7 @@ def main() -> None:
         learning_rate=given.learning_rate,
         threads=given.threads,
         device=given.device,
+        start=given.start,
     )
     curve = Curve(given.curve, mlflow_uri=given.mlflow, name="detector")
     train(recipe, open_cache(given.cache), given.out, given.export, curve)

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from models.captions import SEPARATOR, Encoding
 from models.grounding_dino import normalise
-from scenes.vocabulary import COLOURED_THINGS, COLOURS, THINGS
+from scenes.vocabulary import COLOURED_THINGS, COLOURS, HELD_OUT_PAIRS, THINGS
 from training.scene_cache import SceneCache
 
 ASPECTS = ((1.0, 1.0), (0.75, 1.0), (1.0, 0.75))
@@ -21,8 +21,15 @@ box's shape in shares of the image is its shape in pixels."""
 ASPECT_CHANCES = (0.5, 0.25, 0.25)
 LEAST_VISIBLE = 0.4
 """A box is kept if this share of it is inside the crop."""
-PLAIN_SHARE = 0.65
+PLAIN_SHARE = 0.5
 """Share of captions that name objects without colours, as most people do."""
+TRAINED_PHRASES = tuple(
+    f"{colour} {name}"
+    for name in COLOURED_THINGS
+    for colour in COLOURS
+    if (colour, name) not in HELD_OUT_PAIRS
+)
+"""A held-out phrase may not stand in a caption at all: it would be learned as always absent."""
 
 
 @dataclass
@@ -128,19 +135,24 @@ def _caption(things: list[Any], rng: np.random.Generator) -> tuple[list[str], li
     else:
         named = [thing["phrase"] for thing in things]
         present = set(named)
-        hard = {
+        colours = {thing["colour"] for thing in things}
+        objects = {thing["name"] for thing in things}
+        near = [
             phrase
-            for thing in things
-            if thing["colour"]
-            for phrase in (
-                f"{rng.choice(list(COLOURS))} {thing['name']}",
-                f"{thing['colour']} {rng.choice(COLOURED_THINGS)}",
-            )
-        }
-        plain = {name for name in THINGS if name not in COLOURED_THINGS}
-        wrong = sorted((hard | plain) - present)
-        rng.shuffle(wrong)
-        phrases = _mostly(sorted(present), rng) + wrong[: int(rng.integers(3, 9))]
+            for phrase in TRAINED_PHRASES
+            if phrase not in present
+            and (phrase.split()[0] in colours or phrase.split()[1] in objects)
+        ]
+        far = [
+            phrase
+            for phrase in (*TRAINED_PHRASES, *(n for n in THINGS if n not in COLOURED_THINGS))
+            if phrase not in present and phrase not in near
+        ]
+        rng.shuffle(near)
+        rng.shuffle(far)
+        most = 20 if rng.random() < 0.3 else 7
+        wrong = near[: int(rng.integers(2, most))] + far[: int(rng.integers(1, 1 + most // 2))]
+        phrases = _mostly(sorted(present), rng) + wrong
     rng.shuffle(phrases)
     return phrases, named
 

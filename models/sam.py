@@ -12,7 +12,7 @@ quarter of the padded square, are enlarged to S x S, cut to (h, w), and only the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,8 @@ from torch import Tensor
 from torchvision.transforms.functional import resize, to_pil_image
 
 from models._sam_network import SamArchitecture, build_published_sam, build_sam
+from models.chunks import in_chunks
+from models.precision import Precision, encoder_precision
 from models.protocols import MaskPredictions, ModelIdentity
 from models.weights import folder_identity, load_weights, read_config
 from segmentation.errors import RecordError, WeightsDamaged
@@ -47,14 +49,24 @@ def input_size_of(height: int, width: int, side: int) -> tuple[int, int]:
 class SamSegmenter:
     """Turns boxes and points into masks with Segment Anything; a `PromptableSegmenter`."""
 
-    def __init__(self, sam: Sam, identity: ModelIdentity, *, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        sam: Sam,
+        identity: ModelIdentity,
+        *,
+        device: str = "cpu",
+        precision: Precision = "fp32",
+    ) -> None:
+        self._precision: Precision = precision
         self._sam = sam.eval().requires_grad_(False).to(device)
         self._device = device
         self._identity = identity
         self._side = int(sam.image_encoder.img_size)
 
     @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> SamSegmenter:
+    def load(
+        cls, directory: Path, *, device: str = "cpu", precision: Precision = "fp32"
+    ) -> SamSegmenter:
         """Load a folder with config.json and model.safetensors.
 
         The config names a published variant ("variant": "vit_b", "vit_l" or "vit_h") or gives the
@@ -75,7 +87,7 @@ class SamSegmenter:
                 f"{directory / 'config.json'} describes no SAM ({error}); get the file again"
             ) from error
         load_weights(sam, directory)
-        return cls(sam, folder_identity(directory), device=device)
+        return cls(sam, folder_identity(directory), device=device, precision=precision)
 
     @property
     def identity(self) -> ModelIdentity:
@@ -100,7 +112,8 @@ class SamSegmenter:
         input_size = input_size_of(height, width, self._side)
         resized = np.array(resize(to_pil_image(np.ascontiguousarray(image)), list(input_size)))
         pixels = torch.from_numpy(resized).permute(2, 0, 1)[None].to(self._device)
-        features = self._sam.image_encoder(self._sam.preprocess(pixels))
+        with encoder_precision(self._device, self._precision):
+            features = self._sam.image_encoder(self._sam.preprocess(pixels))
         return ImageEmbedding(
             features=features[0].float().cpu().numpy(),
             input_size=input_size,
@@ -211,7 +224,8 @@ class SamSegmenter:
         masks: Bool = np.zeros((count, outputs, *embedding.image_size), dtype=np.bool_)
         quality = np.zeros((count, outputs), dtype=np.float32)
         features = torch.tensor(embedding.features, device=self._device)[None]
-        for part in self._parts(count, masks[:1].size):
+
+        def decode(part: slice) -> None:
             sparse = encode(part)
             dense = encoder.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(
                 len(sparse), -1, *encoder.image_embedding_size
@@ -226,11 +240,9 @@ class SamSegmenter:
             full = self._sam.postprocess_masks(logits, embedding.input_size, embedding.image_size)
             masks[part] = (full > mask_threshold).cpu().numpy()
             quality[part] = iou.float().cpu().numpy()
-        return MaskPredictions(masks=masks, quality=quality)
 
-    @staticmethod
-    def _parts(count: int, pixels: int) -> Iterator[slice]:
-        """Slices of `count` prompts whose answers have `pixels` pixels each."""
-        step = max(1, min(_PROMPTS_AT_ONCE, _MASK_PIXELS_AT_ONCE // max(pixels, 1)))
-        for start in range(0, count, step):
-            yield slice(start, min(start + step, count))
+        pixels = max(masks[:1].size, 1)
+        at_once = max(1, min(_PROMPTS_AT_ONCE, _MASK_PIXELS_AT_ONCE // pixels))
+        for _ in in_chunks(count, at_once, decode):
+            pass
+        return MaskPredictions(masks=masks, quality=quality)

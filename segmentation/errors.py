@@ -12,6 +12,7 @@
     ├── StoreError                     the artifact store cannot do what was asked
     │   ├── ArtifactMissing (KeyError)
     │   └── ArtifactDamaged (ValueError)
+    ├── OutOfMemory (MemoryError)      a single prompt does not fit
     └── TransientError                 a fault that another try may mend
 
 Every message is one sentence: the input, what is wrong, what to do.
@@ -70,6 +71,10 @@ class ArtifactMissing(StoreError, KeyError):
 
 class ArtifactDamaged(StoreError, ValueError):
     """An artifact is stored, but its bytes are not those its manifest names."""
+
+
+class OutOfMemory(ZeropanError, MemoryError):
+    """The smallest piece of work does not fit into memory."""
 
 
 class TransientError(ZeropanError):

@@ -89,8 +89,8 @@ def models_folder() -> Path:
     return Path(configured) if configured else Path.home() / ".cache" / "zeropan" / "models"
 
 
-def find_preset(name: str) -> Preset:
-    """The preset of this name, with all its files there.
+def find_preset(name: str, *, need_weights: bool = True) -> Preset:
+    """The preset of this name, with all its files there unless they are not needed.
 
     Raises:
         BadConfig: no preset has this name.
@@ -103,6 +103,8 @@ def find_preset(name: str) -> Preset:
             f"(the nearest is {near[0]!r})"
         )
     preset = PRESETS[name]
+    if not need_weights:
+        return preset
     missing = [
         str(preset.folder / folder)
         for folder in COMPONENTS.values()

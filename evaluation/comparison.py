@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluation.overlap import overlaps
-from segmentation.records import Panoptic, SegmentInfo
+from segmentation.records import Bool, Panoptic, SegmentInfo
 
 
 @dataclass(frozen=True)
@@ -70,3 +70,13 @@ def compare(first: Panoptic, second: Panoptic) -> Comparison:
         gained=tuple(s for s in second.segments_info if s.id not in partnered[1]),
         changed_share=1 - unchanged / max(np.size(first.label_map), 1),
     )
+
+
+def changed_pixels(first: Panoptic, second: Panoptic, comparison: Comparison) -> Bool:
+    """Where the two results differ, bool (H, W): the pixels that `changed_share` counts."""
+    same = (first.label_map == 0) & (second.label_map == 0)
+    for pair in comparison.pairs:
+        if not pair.relabelled:
+            same |= (first.label_map == pair.first.id) & (second.label_map == pair.second.id)
+    changed: Bool = ~same
+    return changed

@@ -43,6 +43,7 @@ def plan_work(
     *,
     device: str,
     max_pixels: int,
+    force: tuple[Stage, ...] = (),
 ) -> ImageWork:
     """What the tasks of one image need, with every stage's key; nothing runs."""
     keys = plan_keys(image.sha256, request.categories, request.config, models)
@@ -51,44 +52,77 @@ def plan_work(
         categories=request.categories,
         config=request.config,
         preset=request.preset,
+        models={
+            role: {"architecture": one.architecture, "sha256": one.sha256}
+            for role, one in models.items()
+        },
         device=device,
         store_url=store_url,
         max_pixels=max_pixels,
         digests={stage: key.digest for stage, key in keys.items()},
+        force=force,
     )
 
 
-def run_chain(work: ImageWork, *, done: int = 0, total: int = 1) -> list[StageOutcome]:
+def below(stage: Stage) -> tuple[Stage, ...]:
+    """A stage and every stage that reads from it, in order."""
+    found = [stage]
+    for other in STAGES:
+        if other not in found and any(upper in found for upper in UPSTREAM[other]):
+            found.append(other)
+    return tuple(other for other in STAGES if other in found)
+
+
+def run_chain(
+    work: ImageWork,
+    *,
+    done: int = 0,
+    total: int = 1,
+    known: dict[str, StageOutcome] | None = None,
+) -> list[StageOutcome]:
     """Run the seven tasks of one image inside a flow, each from the cache if it can be.
 
     Args:
         work: the image, its words, its parameters and its keys.
         done: stages finished before this image, for the progress report.
         total: stages of the whole run, for the progress report.
+        known: outcomes by digest of stages that this flow has asked for already; their tasks are
+            not asked again, and new ones are added.
 
     Raises:
         ZeropanError: a task failed for good.
     """
     try:
-        return _run_once(work, done, total)
+        return _run_once(work, done, total, known)
     except (ArtifactMissing, ArtifactDamaged):
         # Something upstream was damaged after its task had answered. Its own task computes it
         # again, so a second pass mends the chain; a third would only hide a real fault.
-        return _run_once(work, done, total)
+        return _run_once(work, done, total, None)
 
 
-def _run_once(work: ImageWork, done: int, total: int) -> list[StageOutcome]:
+def _run_once(
+    work: ImageWork, done: int, total: int, known: dict[str, StageOutcome] | None
+) -> list[StageOutcome]:
     serializer = StageOutcomeSerializer(store_url=work.store_url)
     states: dict[Stage, State[Any]] = {}
     outcomes = []
     for number, stage in enumerate(STAGES):
         report(done + number, total, stage.replace("_", " "))
-        task = TASKS[stage].with_options(result_serializer=serializer)
-        state = task(work, wait_for=[states[other] for other in UPSTREAM[stage]], return_state=True)
+        earlier = known.get(work.digests[stage]) if known is not None else None
+        if earlier is not None:
+            outcomes.append(earlier.model_copy(update={"how": "cached", "seconds": 0.0}))
+            continue
+        task = TASKS[stage].with_options(
+            result_serializer=serializer, refresh_cache=stage in work.force or None
+        )
+        above = [states[other] for other in UPSTREAM[stage] if other in states]
+        state = task(work, wait_for=above, return_state=True)
         states[stage] = state
         outcome = StageOutcome.model_validate(state.result(raise_on_failure=True))
         if state.name == "Cached":
             outcome = outcome.model_copy(update={"how": "cached", "seconds": 0.0})
+        if known is not None:
+            known[outcome.digest] = outcome
         outcomes.append(outcome)
     report(done + len(STAGES), total, "done")
     return outcomes

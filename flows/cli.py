@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from flows import cli_scenes, cli_store
+from flows import cli_compare, cli_scenes, cli_store
 from flows.settings import DEFAULT_MAX_PIXELS, Places
 from segmentation.errors import BadInput, WeightsError, ZeropanError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command()(cli_compare.compare)
 app.add_typer(cli_store.app, name="store")
 app.add_typer(cli_scenes.app, name="scenes")
 
@@ -44,7 +45,12 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the log of the flow.")]
 
-FLOWS = {"segment_images": "flows.segment", "evaluate": "flows.evaluate"}
+FLOWS = {
+    "segment_images": "flows.segment",
+    "rerun": "flows.rerun",
+    "sweep": "flows.sweep",
+    "evaluate": "flows.evaluate",
+}
 """Where each flow is; importing them takes seconds, so it waits until one is wanted."""
 
 
@@ -107,6 +113,123 @@ def run(
         max_pixels=max_pixels,
     )
     show(report, as_json)
+
+
+@app.command()
+def rerun(
+    run: Annotated[
+        str, typer.Argument(help="An MLflow run's id, the beginning of one, or latest.")
+    ] = "latest",
+    set_: Overrides = None,
+    from_stage: Annotated[
+        str | None,
+        typer.Option("--from", help="Compute this stage and those below it, stored or not."),
+    ] = None,
+    home: Home = None,
+    store: Store = None,
+    output: Annotated[str | None, typer.Option(help="Folder of pictures and PNGs.")] = None,
+    experiment: Experiment = None,
+    name: RunName = None,
+    device: Device = "auto",
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run a recorded run again with parameters changed; what they do not affect is cached."""
+    set_up_prefect(verbose)
+    from flows.rerun import forced, prepare
+
+    forced(from_stage)
+    origin, _ = prepare(run, set_ or [], Places.resolve(home=home), experiment)
+    report = run_flow(
+        "rerun",
+        verbose,
+        run=origin.run_id,
+        changes=set_ or [],
+        from_stage=from_stage,
+        home=home,
+        store=store,
+        output=output,
+        experiment=experiment,
+        run_name=name,
+        device=device,
+    )
+    show(report, as_json)
+
+
+@app.command()
+def sweep(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Image files or URLs; or one data set with truth, as `zeropan eval` takes it.",
+            metavar="IMAGE...|DATASET",
+        ),
+    ],
+    grid: Annotated[
+        list[str],
+        typer.Option(help="One axis, such as things.box_threshold=0.2,0.3,0.4; may be repeated."),
+    ],
+    things: Annotated[str | None, typer.Option(help="As for `zeropan run`.")] = None,
+    stuff: Annotated[str | None, typer.Option(help="As for `zeropan run`.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with parameters.")] = None,
+    preset: Annotated[str | None, typer.Option(help="The models' preset [default: tiny].")] = None,
+    method: Annotated[str | None, typer.Option(help="default or reference.")] = None,
+    set_: Overrides = None,
+    home: Home = None,
+    store: Store = None,
+    experiment: Experiment = None,
+    name: RunName = None,
+    device: Device = "auto",
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run every combination of parameter values; perception runs once, points are MLflow runs."""
+    set_up_prefect(verbose)
+    from flows.eval_sources import is_dataset, open_source
+    from flows.grid import parse_grid, points
+    from flows.inputs import refer_to
+    from flows.request import build_request, split_words
+    from flows.sweep_report import SweepReport, render_sweep
+
+    dataset = sources[0] if is_dataset(sources) else None
+    known = None
+    if dataset:
+        place = Places.resolve(home=home).home
+        known = open_source(dataset, place, limit=limit, render=False).categories
+    request = build_request(
+        things=split_words(things),
+        stuff=split_words(stuff),
+        categories=known,
+        config_file=config,
+        preset=preset,
+        method=method,
+        overrides=set_ or [],
+    )
+    points(request.config, parse_grid(grid))
+    if not dataset:
+        refer_to(sources, max_pixels=DEFAULT_MAX_PIXELS, decode=True)
+    report = run_flow(
+        "sweep",
+        verbose,
+        grid=grid,
+        images=None if dataset else sources[:limit],
+        categories=None if dataset else request.categories.model_dump(mode="json"),
+        dataset=dataset,
+        limit=limit,
+        config=request.config,
+        preset=request.preset,
+        method=request.method,
+        home=home,
+        store=store,
+        experiment=experiment,
+        run_name=name,
+        device=device,
+    )
+    if as_json:
+        sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
+    else:
+        render_sweep(SweepReport.model_validate(report), Console())
 
 
 @app.command()
@@ -217,8 +340,8 @@ def ui(
     raise typer.Exit(finished.returncode)
 
 
-def run_flow(name: str, verbose: bool, **parameters: Any) -> dict[str, Any]:
-    """Run a flow in this process, with a progress bar on a terminal."""
+def set_up_prefect(verbose: bool) -> None:
+    """Prefect's settings for a command; call it before anything imports Prefect."""
     # Prefect reads these when it is imported; what the user has set stays.
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -227,14 +350,18 @@ def run_flow(name: str, verbose: bool, **parameters: Any) -> dict[str, Any]:
     if not verbose:
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+
+
+def run_flow(name: str, verbose: bool, **parameters: Any) -> dict[str, Any]:
+    """Run a flow in this process, with a progress bar on a terminal."""
+    set_up_prefect(verbose)
     from flows.history import wait_for_history
     from flows.progress import progress_bar
-    from tasks.work import STAGES
 
     flow = getattr(importlib.import_module(FLOWS[name]), name)
     with progress_bar(Console(stderr=True)):
         report: dict[str, Any] = flow(**parameters)
-        recorded = wait_for_history(report["flow_run_id"], len(report["images"]) * len(STAGES))
+        recorded = wait_for_history(report["flow_run_id"], report["task_runs"])
     if not recorded:
         report["warnings"].append("Prefect did not record every task run before the end")
     return report

@@ -43,6 +43,8 @@ class EvalReport(BaseModel):
     seconds: float
     store: str
     flow_run_id: str
+    task_runs: int
+    """Task runs of Prefect's that the flow made."""
     tracking_uri: str
     tracking_run_id: str | None
     warnings: list[str] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,14 @@ def open_source(
         f"{dataset!r} names no data set; write scenes:N, scenes:SEED0-SEED1, or the path of a "
         "COCO-panoptic JSON or of a folder that holds one"
     )
+
+
+def is_dataset(sources: Sequence[str]) -> bool:
+    """Whether what the user names is a data set with truth, rather than images."""
+    if len(sources) != 1:
+        return False
+    source = sources[0]
+    return source.startswith("scenes:") or source.endswith(".json") or Path(source).is_dir()
 
 
 def scene_range(dataset: str) -> range:

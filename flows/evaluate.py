@@ -13,10 +13,11 @@ from prefect.runtime import flow_run
 
 from evaluation.panoptic_quality import PanopticQuality
 from evaluation.truth import GroundTruth
-from flows.chain import plan_work, run_chain
+from flows.chain import run_chain
 from flows.eval_report import CategoryRow, EvalReport, ImageQuality, category_rows, quality_metrics
 from flows.eval_sources import Source, open_source
 from flows.inputs import refer_to
+from flows.job import Job
 from flows.journal import Journal
 from flows.request import Request
 from flows.settings import DEFAULT_MAX_PIXELS, Places
@@ -79,22 +80,27 @@ def evaluate(
     places = Places.resolve(home=home, store=store)
     source = open_source(dataset, places.home, images=images, panoptic=panoptic, limit=limit)
     chosen = config if config is not None else find_preset(preset).config_for(method)
-    request = Request(source.categories, chosen, preset, method)
-    refs = refer_to(source.locations, max_pixels=max_pixels)
-    models = identities(preset)
-    journal = Journal.open(
-        places, request, refs, models, experiment=experiment, name=run_name or f"eval {dataset}"
+    job = Job(
+        places=places,
+        request=Request(source.categories, chosen, preset, method),
+        images=refer_to(source.locations, max_pixels=max_pixels),
+        models=identities(preset),
+        device=device,
+        max_pixels=max_pixels,
+        experiment=experiment,
+        name=run_name,
     )
+    journal = Journal.open(job, title=f"eval {dataset}")
     total = PanopticQuality.of(source.categories)
     judged: list[Judged] = []
     cached = 0
     seconds = 0.0
     try:
-        for number, image in enumerate(refs):
-            work = plan_work(
-                image, request, models, places.store_url, device=device, max_pixels=max_pixels
+        for number, image in enumerate(job.images):
+            work = job.work(image)
+            outcomes = run_chain(
+                work, done=number * len(STAGES), total=len(job.images) * len(STAGES)
             )
-            outcomes = run_chain(work, done=number * len(STAGES), total=len(refs) * len(STAGES))
             cached += sum(outcome.how == "cached" for outcome in outcomes)
             seconds += sum(outcome.seconds for outcome in outcomes)
             judged.append(_judge(work, source.truth(number), source, total))
@@ -154,6 +160,7 @@ def _report(
         seconds=seconds,
         store=places.store_url,
         flow_run_id=str(flow_run.get_id()),
+        task_runs=len(judged) * len(STAGES),
         tracking_uri=journal.uri,
         tracking_run_id=journal.run_id,
     )

@@ -16,10 +16,9 @@ from typing import Literal
 import numpy as np
 from prefect.runtime import flow_run
 
+from flows.job import Job
+from flows.recorded import CONFIG_FILE, INPUTS_FILE, KIND_TAG, RecordedRun
 from flows.report import ImageReport, cache_counts
-from flows.request import Request
-from flows.settings import Places
-from models.presets import ModelIdentities, find_preset
 from segmentation.records import UInt8
 from tasks.work import ImageRef, image_digest
 from tracking.errors import TrackingError
@@ -40,47 +39,33 @@ class Journal:
     uri: str
     run: TrackedRun | None = None
     warnings: list[str] = field(default_factory=list)
-    changed: dict[str, object] = field(default_factory=dict)
-    """The parameters that differ from those of the method with the preset."""
+    changes: Mapping[str, object] = field(default_factory=dict)
+    """What differs from the run that this one changes, or from the usual parameters."""
+    origin: RecordedRun | None = None
 
     @classmethod
-    def open(
-        cls,
-        places: Places,
-        request: Request,
-        images: Sequence[ImageRef],
-        models: ModelIdentities,
-        *,
-        experiment: str | None,
-        name: str | None,
-    ) -> Journal:
+    def open(cls, job: Job, *, title: str | None = None) -> Journal:
         """Start the MLflow run and log all that is known before the work."""
-        settings = TrackingSettings.resolve(default_directory=places.home, experiment=experiment)
-        journal = cls(uri=settings.uri)
-        journal.changed = changed_parameters(request)
-        title = name or run_name(title_of(images), journal.changed)
-        tags = {
-            "zeropan.images": str(len(images)),
-            "zeropan.image": title_of(images),
-            "zeropan.preset": request.preset,
-            "zeropan.method": request.method,
-            "zeropan.store": places.store_url,
-            "prefect.flow_run_id": str(flow_run.get_id() or ""),
-            "prefect.flow_run_name": str(flow_run.get_name() or ""),
-            "prefect.flow_run_url": str(flow_run.get_flow_run_ui_url() or ""),
-        }
+        settings = TrackingSettings.resolve(
+            default_directory=job.places.home, experiment=job.experiment
+        )
+        journal = cls(uri=settings.uri, changes=job.changes, origin=job.origin)
+        subject = title or title_of(job.images)
+        name = job.name or run_name(subject, job.changes)
 
         def start() -> None:
-            journal.run = TrackedRun.start(settings, name=title, tags=tags)
+            journal.run = TrackedRun.start(settings, name=name, tags=_tags(job))
 
         journal._try(start)
-        journal._with_run(lambda run: run.log_parameters(_parameters(request, models, images)))
-        journal._with_run(
-            lambda run: run.log_files({"config.yaml": request.to_yaml().encode()}, folder="config")
-        )
+        journal._with_run(lambda run: run.log_parameters(_parameters(job)))
+        files = {
+            CONFIG_FILE: job.request.to_yaml().encode(),
+            INPUTS_FILE: job.inputs.model_dump_json(indent=1).encode(),
+        }
+        journal._with_run(lambda run: run.log_files(files, folder=""))
         journal._with_run(
             lambda run: run.log_dataset(
-                name=title_of(images), digest=_digest(images), source=images[0].location
+                name=subject, digest=_digest(job.images), source=job.images[0].location
             )
         )
         return journal
@@ -110,6 +95,8 @@ class Journal:
         metrics |= {f"seconds/{stage.stage}": stage.seconds for stage in report.stages}
         metrics["seconds/total"] = sum(stage.seconds for stage in report.stages)
         metrics |= {f"cache/{how}": n for how, n in cache_counts(report.stages).items()}
+        if report.change:
+            metrics |= report.change.metrics()
         self._with_run(lambda run: run.log_metrics(metrics, step=number))
         self._with_run(lambda run: run.log_pictures(pictures, step=number))
         self._with_run(lambda run: run.log_files(files, folder="panoptic"))
@@ -149,12 +136,18 @@ class Journal:
 
     def _about(self, run: TrackedRun, report: ImageReport, steps: StepRecords) -> str:
         counts = cache_counts(report.stages)
+        lines = {"Stages": f"{counts['cached']} cached, {counts['computed']} computed"}
+        if self.origin:
+            lines["Run again from"] = f"{self.origin.found.name} (`{self.origin.run_id}`)"
+        if report.change:
+            lines["Result"] = report.change.in_words()
+        lines["Run again"] = f"`zeropan rerun {run.run_id[:8]} --set stage.parameter=value`"
         return description(
             steps.panoptic,
             steps.categories,
             image=Path(report.image).name,
-            changed=self.changed,
-            lines={"Stages": f"{counts['cached']} cached, {counts['computed']} computed"},
+            changed=self.changes,
+            lines=lines,
             picture=run.picture_address(PANELS[-1]),
         )
 
@@ -172,9 +165,28 @@ class Journal:
                 self.warnings.append(str(error))
 
 
-def _parameters(
-    request: Request, models: ModelIdentities, images: Sequence[ImageRef]
-) -> dict[str, object]:
+def _tags(job: Job) -> dict[str, str]:
+    """What runs are searched by, and what links them to each other and to Prefect."""
+    tags = {
+        KIND_TAG: str(len(job.images)),
+        "zeropan.image": title_of(job.images),
+        "zeropan.preset": job.request.preset,
+        "zeropan.method": job.request.method,
+        "zeropan.store": job.places.store_url,
+        "prefect.flow_run_id": str(flow_run.get_id() or ""),
+        "prefect.flow_run_name": str(flow_run.get_name() or ""),
+        "prefect.flow_run_url": str(flow_run.get_flow_run_ui_url() or ""),
+    }
+    tags |= job.tags
+    if job.origin:
+        tags["zeropan.rerun_of"] = job.origin.run_id
+        said = (f"{path} {change}" for path, change in job.changes.items())
+        tags["zeropan.changed"] = ", ".join(said) or "nothing"
+    return tags
+
+
+def _parameters(job: Job) -> dict[str, object]:
+    request, images = job.request, job.images
     parameters: dict[str, object] = {}
     for stage, values in request.config.model_dump(mode="json").items():
         parameters |= {f"{stage}/{name}": value for name, value in values.items()}
@@ -182,7 +194,7 @@ def _parameters(
     parameters["categories/stuff"] = ", ".join(c.name for c in request.categories.stuff)
     parameters["method"] = request.method
     parameters["preset"] = request.preset
-    for role, identity in models.items():
+    for role, identity in job.models.items():
         parameters[f"models/{role}"] = identity.architecture
         parameters[f"models/{role}_sha256"] = identity.sha256
     for package in PACKAGES:
@@ -216,14 +228,3 @@ def _list_of(reports: Sequence[ImageReport]) -> str:
     if len(reports) > 20:
         lines.append(f"- ... and {len(reports) - 20} more images")
     return "\n".join(lines)
-
-
-def changed_parameters(request: Request) -> dict[str, object]:
-    """The parameters that differ from those of the method with the preset."""
-    usual = find_preset(request.preset).config_for(request.method).model_dump()
-    return {
-        f"{stage}.{field}": value
-        for stage, values in request.config.model_dump().items()
-        for field, value in values.items()
-        if value != usual[stage][field]
-    }

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from segmentation.coco_panoptic import coco_json, coco_png
+from segmentation.errors import BadImage
 from segmentation.images import load_image, read_image_bytes
 from segmentation.records import (
     GroundedBoxes,
@@ -25,7 +26,7 @@ from segmentation.records import (
     UInt8,
 )
 from storage.store import ArtifactStore
-from tasks.work import ImageWork
+from tasks.work import ImageRef, ImageWork, image_digest
 from tracking.pictures import StepRecords
 
 
@@ -38,20 +39,41 @@ class OutputFiles:
     panoptic_json: Path
 
 
-def read_steps(work: ImageWork) -> StepRecords:
-    """Every record of an image's chain that a picture needs, read back from the store."""
+def read_steps(work: ImageWork) -> tuple[StepRecords, str | None]:
+    """Every record of an image's chain that a picture needs, read back from the store.
+
+    Returns:
+        The records, and a sentence where the image itself is gone or is another one by now; the
+        pictures then show the results on white.
+    """
     store = ArtifactStore(work.store_url)
-    data = read_image_bytes(work.image.location)
-    return StepRecords(
-        image=load_image(data, name=work.image.location, max_pixels=work.max_pixels),
+    panoptic = store.read(work.key("panoptic"), Panoptic)
+    image, missing = image_of(work.image, panoptic, max_pixels=work.max_pixels)
+    records = StepRecords(
+        image=image,
         grounded=store.read(work.key("ground_things"), GroundedBoxes),
         stuff_logits=store.read(work.key("score_stuff"), StuffLogits),
         things=store.read(work.key("things"), ThingMasks),
         regions=store.read(work.key("stuff_regions"), StuffRegions),
         stuff=store.read(work.key("stuff_masks"), StuffMasks),
-        panoptic=store.read(work.key("panoptic"), Panoptic),
+        panoptic=panoptic,
         categories=work.categories,
     )
+    return records, missing
+
+
+def image_of(image: ImageRef, panoptic: Panoptic, *, max_pixels: int) -> tuple[UInt8, str | None]:
+    """The image of a result, or white and a sentence where it is gone or another one by now."""
+    location = image.location
+    try:
+        data = read_image_bytes(location)
+        if image_digest(data) == image.sha256:
+            return load_image(data, name=location, max_pixels=max_pixels), None
+        reason = f"{location} is no longer the image that was segmented"
+    except BadImage as error:
+        reason = str(error)
+    white = np.full((*panoptic.label_map.shape, 3), 255, dtype=np.uint8)
+    return white, f"{reason}; the stored results are shown on white"
 
 
 def write_outputs(

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
+from flows.change import Change
 from tasks.work import PERCEPTION, StageOutcome
 
 STEP_TITLES = {
@@ -35,6 +36,9 @@ class ImageReport(BaseModel):
     """Path of the overlay picture."""
     panoptic_png: str
     panoptic_json: str
+    change: Change | None = None
+    """What differs from the run that this one changes; None if there is none, or if the store no
+    longer holds its result."""
 
 
 class RunReport(BaseModel):
@@ -43,11 +47,17 @@ class RunReport(BaseModel):
     images: list[ImageReport]
     store: str
     flow_run_id: str
+    task_runs: int
+    """Task runs of Prefect's that the flow made."""
     tracking_uri: str
     tracking_run_id: str | None
     """None when the tracking server could not be reached; the segmentation is done all the same."""
     tracking_link: str | None
     warnings: list[str] = []
+    rerun_of: str | None = None
+    """The MLflow run that this one changes."""
+    changed: dict[str, str] = {}
+    """The parameters that differ from that run's: "old → new" by "stage.field"."""
 
     @property
     def cached(self) -> bool:
@@ -57,8 +67,13 @@ class RunReport(BaseModel):
 
 def render(report: RunReport, console: Console) -> None:
     """Print a run's summary for a person."""
+    if report.rerun_of:
+        said = ", ".join(f"{path} {change}" for path, change in report.changed.items())
+        console.print(f"run again {report.rerun_of[:12]}: {said or 'nothing changed'}")
     for image in report.images[:10]:
         console.print(_stage_table(image))
+        if image.change:
+            console.print(f"change    {image.change.in_words()}", soft_wrap=True, highlight=False)
         console.print(f"overlay   {image.overlay}", soft_wrap=True, highlight=False)
     if len(report.images) > 10:
         console.print(f"... and {len(report.images) - 10} more images")

@@ -64,6 +64,7 @@ def build_request(
     preset: str | None = None,
     method: str | None = None,
     overrides: Sequence[str] = (),
+    need_weights: bool = True,
 ) -> Request:
     """Put a request together and check all of it.
 
@@ -75,6 +76,7 @@ def build_request(
         preset: name of the models' preset; None leaves the file's, else "tiny".
         method: "default" or "reference"; None leaves the file's, else "default".
         overrides: "stage.field=value" strings.
+        need_weights: refuse a preset whose files are absent.
 
     Raises:
         BadConfig: an unknown key or name, or a value out of range.
@@ -82,7 +84,7 @@ def build_request(
         WeightsMissing: the preset's files are absent.
     """
     file = read_config_file(config_file) if config_file else {}
-    chosen = find_preset(str(preset or file.get("preset") or "tiny"))
+    chosen = find_preset(str(preset or file.get("preset") or "tiny"), need_weights=need_weights)
     name = str(method or file.get("method") or "default")
     if name not in METHOD_NAMES:
         raise BadConfig(f"method {name!r} is not known; use one of {', '.join(METHOD_NAMES)}")

@@ -10,8 +10,11 @@ from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.runtime import flow_run
 from pydantic import BaseModel, Field
 
-from flows.chain import plan_work, run_chain
+from evaluation.comparison import compare
+from flows.chain import run_chain
+from flows.change import Change
 from flows.inputs import refer_to
+from flows.job import Job
 from flows.journal import Journal
 from flows.outputs import read_steps, write_outputs
 from flows.report import ImageReport, RunReport, table_rows
@@ -79,39 +82,23 @@ def segment_images(
         device: auto, cpu, cuda or mps.
         max_pixels: larger images are refused before they are decoded.
     """
-    places = Places.resolve(home=home, store=store, output=output)
     request = Request(
         categories=categories.resolved(),
         config=config if config is not None else find_preset(preset).config_for(method),
         preset=preset,
         method=method,
     )
-    refs = refer_to(images, max_pixels=max_pixels)
-    models = identities(preset)
-    journal = Journal.open(places, request, refs, models, experiment=experiment, name=run_name)
-    reports: list[ImageReport] = []
-    try:
-        for number, image in enumerate(refs):
-            work = plan_work(
-                image, request, models, places.store_url, device=device, max_pixels=max_pixels
-            )
-            outcomes = run_chain(work, done=number * len(STAGES), total=len(refs) * len(STAGES))
-            reports.append(_conclude(work, outcomes, places.output, journal, number))
-    except BaseException:
-        journal.close("FAILED", reports)
-        raise
-    journal.close("FINISHED", reports)
-    report = RunReport(
-        images=reports,
-        store=places.store_url,
-        flow_run_id=str(flow_run.get_id()),
-        tracking_uri=journal.uri,
-        tracking_run_id=journal.run_id,
-        tracking_link=journal.link,
-        warnings=journal.warnings,
+    job = Job(
+        places=Places.resolve(home=home, store=store, output=output),
+        request=request,
+        images=refer_to(images, max_pixels=max_pixels),
+        models=identities(preset),
+        device=device,
+        max_pixels=max_pixels,
+        experiment=experiment,
+        name=run_name,
     )
-    _publish(report)
-    return report.model_dump(mode="json")
+    return segment(job).model_dump(mode="json")
 
 
 @flow(name="segment-image", validate_parameters=True)
@@ -138,17 +125,51 @@ def segment_image(
     )
 
 
+def segment(job: Job) -> RunReport:
+    """Run a job inside a flow: the chain of every image, its pictures, its MLflow run."""
+    journal = Journal.open(job)
+    reports: list[ImageReport] = []
+    try:
+        for number, image in enumerate(job.images):
+            work = job.work(image)
+            outcomes = run_chain(
+                work, done=number * len(STAGES), total=len(job.images) * len(STAGES)
+            )
+            reports.append(_conclude(job, work, outcomes, journal, number))
+    except BaseException:
+        journal.close("FAILED", reports)
+        raise
+    journal.close("FINISHED", reports)
+    report = RunReport(
+        images=reports,
+        store=job.places.store_url,
+        flow_run_id=str(flow_run.get_id()),
+        task_runs=len(reports) * len(STAGES),
+        tracking_uri=journal.uri,
+        tracking_run_id=journal.run_id,
+        tracking_link=journal.link,
+        warnings=journal.warnings,
+        rerun_of=job.origin.run_id if job.origin else None,
+        changed={path: str(change) for path, change in job.changes.items()} if job.origin else {},
+    )
+    _publish(report)
+    return report
+
+
 def _conclude(
-    work: ImageWork, outcomes: list[StageOutcome], folder: Path, journal: Journal, number: int
+    job: Job, work: ImageWork, outcomes: list[StageOutcome], journal: Journal, number: int
 ) -> ImageReport:
     """Draw and write what people look at, and log it."""
-    steps = read_steps(work)
+    steps, missing = read_steps(work)
+    if missing:
+        journal.warnings.append(missing)
     pictures = panels(steps)
-    files, contents = write_outputs(folder, work, steps, pictures[PANELS[-1]])
+    files, contents = write_outputs(job.places.output, work, steps, pictures[PANELS[-1]])
     segments: dict[str, int] = {}
     for segment in steps.panoptic.segments_info:
         name = work.categories.by_id(segment.category_id).name
         segments[name] = segments.get(name, 0) + 1
+    before = job.previous(work.image)
     report = ImageReport(
         image=work.image.location,
         sha256=work.image.sha256,
@@ -158,6 +179,7 @@ def _conclude(
         overlay=str(files.overlay),
         panoptic_png=str(files.panoptic_png),
         panoptic_json=str(files.panoptic_json),
+        change=Change.of(compare(before, steps.panoptic), work.categories) if before else None,
     )
     journal.log_image(report, steps, pictures, contents, number)
     return report

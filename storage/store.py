@@ -73,11 +73,23 @@ class ArtifactStore:
         return whole is not None and whole.ref == ref
 
     def write(
-        self, key: ArtifactKey, record: Record, *, provenance: Mapping[str, Any]
+        self,
+        key: ArtifactKey,
+        record: Record,
+        *,
+        provenance: Mapping[str, Any],
+        replace: bool = False,
     ) -> ArtifactRef:
         """Store a record under a key.
 
         If the key holds a whole artifact already, that one stays and its reference is returned.
+
+        Args:
+            key: what the record is the result of.
+            record: the result.
+            provenance: where it comes from, as plain JSON values.
+            replace: let the new artifact take the place of a whole one, in one step; the old
+                files stay for those who are reading them, until the store is pruned.
 
         Raises:
             StoreError: the place cannot be written to, such as a full disk.
@@ -97,7 +109,7 @@ class ArtifactStore:
                 for name, data in contents.items():
                     self.files.write(f"{marker.folder}/{name}", data)
                 self.files.sync(marker.folder)
-                winner = self._publish(marker)
+                winner = self._publish(marker, replace=replace)
         except BaseException:
             self._abandon(marker)
             raise
@@ -176,11 +188,13 @@ class ArtifactStore:
             return None
         return marker
 
-    def _publish(self, marker: Marker) -> Marker:
+    def _publish(self, marker: Marker, *, replace: bool) -> Marker:
         """Publish a marker; the one that stands under the key afterwards."""
         data = marker.encode()
         name = marker_name(marker.key)
-        if not self.files.publish(name, data, replace=False):
+        if replace:
+            self.files.publish(name, data, replace=True)
+        elif not self.files.publish(name, data, replace=False):
             earlier = self._whole(marker.key)
             if earlier is not None:
                 return earlier

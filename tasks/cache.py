@@ -23,7 +23,6 @@ from prefect.serializers import Serializer
 from prefect.tasks import exponential_backoff
 from pydantic import Field
 
-from models.presets import identities
 from segmentation.errors import ArtifactMissing, TransientError
 from segmentation.records import Record
 from storage.store import ArtifactRef, ArtifactStore
@@ -125,7 +124,8 @@ def _find_or_compute(stage: Stage, compute: Compute, work: ImageWork) -> StageOu
     store = ArtifactStore(work.store_url)
     key = work.key(stage)
     started = time.perf_counter()
-    found = store.find(key)
+    forced = stage in work.force
+    found = None if forced else store.find(key)
     if found is not None and store.is_whole(found):
         result = store.provenance(found).get("result")
         return _outcome(stage, found, "cached", time.perf_counter() - started, result)
@@ -134,7 +134,8 @@ def _find_or_compute(stage: Stage, compute: Compute, work: ImageWork) -> StageOu
     record = compute(work, store)
     computed_s = time.perf_counter() - started
     result = describe(record)
-    ref = store.write(key, record, provenance=_provenance(stage, work, computed_s, result))
+    provenance = _provenance(stage, work, computed_s, result)
+    ref = store.write(key, record, provenance=provenance, replace=forced)
     return _outcome(stage, ref, "computed", time.perf_counter() - started, result)
 
 
@@ -153,15 +154,11 @@ def _provenance(
     stage: Stage, work: ImageWork, seconds: float, result: dict[str, float]
 ) -> dict[str, Any]:
     own = getattr(work.config, stage, None)
-    models = identities(work.preset)
     return {
         "image_sha256": work.image.sha256,
         "parameters": {} if own is None else own.model_dump(mode="json"),
         "categories": work.categories.model_dump(mode="json"),
-        "models": {
-            name: {"architecture": identity.architecture, "sha256": identity.sha256}
-            for name, identity in models.items()
-        },
+        "models": work.models,
         "upstream": {
             other: digest for other, digest in work.digests.items() if other in UPSTREAM[stage]
         },

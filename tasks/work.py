@@ -54,11 +54,15 @@ class ImageWork(BaseModel):
     categories: Categories
     config: PipelineConfig
     preset: str
+    models: dict[str, dict[str, str]]
+    """Architecture and sha256 of each of the preset's models, by role."""
     device: str
     store_url: str
     max_pixels: int
     digests: dict[Stage, str]
     """The digest of each stage's artifact, known before anything runs."""
+    force: tuple[Stage, ...] = ()
+    """Stages to compute even if their artifacts are stored."""
 
     def key(self, stage: Stage) -> ArtifactKey:
         """The key of a stage's artifact."""

@@ -1,0 +1,83 @@
+"""Everything that one flow run of images is about, resolved before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from flows.chain import plan_work
+from flows.recorded import RecordedInputs, RecordedRun, differences
+from flows.request import Request
+from flows.settings import DEFAULT_MAX_PIXELS, Places
+from models.presets import ModelIdentities, find_preset
+from segmentation.records import Panoptic
+from storage.store import ArtifactStore
+from tasks.work import ImageRef, ImageWork, Stage
+
+
+@dataclass(frozen=True)
+class Job:
+    """Images, words, parameters and models, and where everything is kept."""
+
+    places: Places
+    request: Request
+    images: list[ImageRef]
+    models: ModelIdentities
+    device: str = "auto"
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    experiment: str | None = None
+    name: str | None = None
+    """Name of the MLflow run; made from the images and the changes where there is none."""
+    force: tuple[Stage, ...] = ()
+    """Stages to compute even if they are stored."""
+    origin: RecordedRun | None = None
+    """The run that this one changes."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Further tags of the MLflow run."""
+
+    def work(self, image: ImageRef) -> ImageWork:
+        """What the tasks of one image need; nothing runs."""
+        return plan_work(
+            image, self.request, self.models, self.places.store_url,
+            device=self.device, max_pixels=self.max_pixels, force=self.force,
+        )  # fmt: skip
+
+    @property
+    def inputs(self) -> RecordedInputs:
+        """What is recorded, so that the job can be run again."""
+        return RecordedInputs.of(
+            self.images, self.models,
+            store=self.places.store_url, max_pixels=self.max_pixels, device=self.device,
+        )  # fmt: skip
+
+    @property
+    def changed(self) -> dict[str, tuple[object, object]]:
+        """Parameters that differ from the origin's, or where there is none from the usual ones."""
+        usual = find_preset(self.request.preset, need_weights=False).config_for(self.request.method)
+        before = self.origin.request.config if self.origin else usual
+        return differences(before, self.request.config)
+
+    @property
+    def changes(self) -> dict[str, object]:
+        """What names and descriptions say: the new values, and the origin's where there is one."""
+        said: dict[str, object] = {
+            path: f"{old} → {new}" if self.origin else new
+            for path, (old, new) in self.changed.items()
+        }
+        if self.force:
+            said[self.force[0]] = "computed again"
+        return said
+
+    def previous(self, image: ImageRef) -> Panoptic | None:
+        """What the origin found in an image, if there is an origin and the store still has it."""
+        if self.origin is None:
+            return None
+        work = plan_work(
+            image, self.origin.request, self.origin.inputs.identities, self.places.store_url,
+            device=self.device, max_pixels=self.max_pixels,
+        )  # fmt: skip
+        store = ArtifactStore(self.places.store_url)
+        found = store.find(work.key("panoptic"))
+        if found is None or not store.is_whole(found):
+            return None
+        return store.read(found, Panoptic)

@@ -14,6 +14,7 @@ from typing import Any
 
 from prefect import Task
 from prefect.client.schemas.objects import State
+from prefect.utilities.annotations import quote
 
 from flows.progress import report
 from flows.request import Request
@@ -116,7 +117,8 @@ def _run_once(
             result_serializer=serializer, refresh_cache=stage in work.force or None
         )
         above = [states[other] for other in UPSTREAM[stage] if other in states]
-        state = task(work, wait_for=above, return_state=True)
+        # Quoted: Prefect need not look for futures among a thousand category names.
+        state = task(quote(work), wait_for=above, return_state=True)  # type: ignore[arg-type]
         states[stage] = state
         outcome = StageOutcome.model_validate(state.result(raise_on_failure=True))
         if state.name == "Cached":

@@ -229,7 +229,7 @@ def sweep(
     if as_json:
         sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
     else:
-        render_sweep(SweepReport.model_validate(report), Console())
+        render_sweep(SweepReport.model_validate(report), console())
 
 
 @app.command()
@@ -313,7 +313,7 @@ def evaluate(
     if as_json:
         sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
     else:
-        render_evaluation(EvalReport.model_validate(report), Console())
+        render_evaluation(EvalReport.model_validate(report), console())
 
 
 @app.command()
@@ -367,6 +367,11 @@ def run_flow(name: str, verbose: bool, **parameters: Any) -> dict[str, Any]:
     return report
 
 
+def console() -> Console:
+    """Where results are printed: as wide as the terminal, and wide enough where there is none."""
+    return Console(width=None if sys.stdout.isatty() else 140)
+
+
 def show(report: dict[str, Any], as_json: bool) -> None:
     """Print a report for a person, or as one JSON object."""
     from flows.report import RunReport, render
@@ -374,7 +379,7 @@ def show(report: dict[str, Any], as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
     else:
-        render(RunReport.model_validate(report), Console())
+        render(RunReport.model_validate(report), console())
 
 
 @app.callback(invoke_without_command=True)

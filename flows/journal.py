@@ -19,10 +19,12 @@ from prefect.runtime import flow_run
 from flows.job import Job
 from flows.recorded import CONFIG_FILE, INPUTS_FILE, KIND_TAG, RecordedRun
 from flows.report import ImageReport, cache_counts
-from segmentation.records import UInt8
+from segmentation.categories import Categories
+from segmentation.records import Panoptic, UInt8
 from tasks.work import ImageRef, image_digest
 from tracking.errors import TrackingError
-from tracking.pictures import PANELS, StepRecords
+from tracking.image_files import EncodedPicture
+from tracking.pictures import PANELS
 from tracking.runs import TrackedRun
 from tracking.settings import TrackingSettings
 from tracking.summary import description, metrics_of, run_name
@@ -51,7 +53,7 @@ class Journal:
         )
         journal = cls(uri=settings.uri, changes=job.changes, origin=job.origin)
         subject = title or title_of(job.images)
-        name = job.name or run_name(subject, job.changes)
+        name = job.name or run_name(subject, job.changes, changes_first=bool(job.origin))
 
         def start() -> None:
             journal.run = TrackedRun.start(settings, name=name, tags=_tags(job))
@@ -85,13 +87,14 @@ class Journal:
     def log_image(
         self,
         report: ImageReport,
-        steps: StepRecords,
-        pictures: Mapping[str, UInt8],
+        panoptic: Panoptic,
+        categories: Categories,
+        pictures: Mapping[str, EncodedPicture],
         files: Mapping[str, bytes],
         number: int,
     ) -> None:
         """Log one image's metrics and pictures at its own step."""
-        metrics = metrics_of(steps.panoptic, steps.categories)
+        metrics = metrics_of(panoptic, categories)
         metrics |= {f"seconds/{stage.stage}": stage.seconds for stage in report.stages}
         metrics["seconds/total"] = sum(stage.seconds for stage in report.stages)
         metrics |= {f"cache/{how}": n for how, n in cache_counts(report.stages).items()}
@@ -101,13 +104,15 @@ class Journal:
         self._with_run(lambda run: run.log_pictures(pictures, step=number))
         self._with_run(lambda run: run.log_files(files, folder="panoptic"))
         if number == 0:
-            self._with_run(lambda run: run.set_description(self._about(run, report, steps)))
+            self._with_run(
+                lambda run: run.set_description(self._about(run, report, panoptic, categories))
+            )
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
         """Log numbers of the whole run."""
         self._with_run(lambda run: run.log_metrics(metrics))
 
-    def log_pictures(self, pictures: Mapping[str, UInt8], *, step: int) -> None:
+    def log_pictures(self, pictures: Mapping[str, UInt8 | EncodedPicture], *, step: int) -> None:
         """Log pictures at a step of the grid's slider."""
         self._with_run(lambda run: run.log_pictures(pictures, step=step))
 
@@ -134,7 +139,9 @@ class Journal:
             self._with_run(lambda run: run.set_description(_list_of(reports)))
         self._with_run(lambda run: run.finish(status))
 
-    def _about(self, run: TrackedRun, report: ImageReport, steps: StepRecords) -> str:
+    def _about(
+        self, run: TrackedRun, report: ImageReport, panoptic: Panoptic, categories: Categories
+    ) -> str:
         counts = cache_counts(report.stages)
         lines = {"Stages": f"{counts['cached']} cached, {counts['computed']} computed"}
         if self.origin:
@@ -143,8 +150,8 @@ class Journal:
             lines["Result"] = report.change.in_words()
         lines["Run again"] = f"`zeropan rerun {run.run_id[:8]} --set stage.parameter=value`"
         return description(
-            steps.panoptic,
-            steps.categories,
+            panoptic,
+            categories,
             image=Path(report.image).name,
             changed=self.changes,
             lines=lines,

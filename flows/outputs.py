@@ -27,6 +27,7 @@ from segmentation.records import (
 )
 from storage.store import ArtifactStore
 from tasks.work import ImageRef, ImageWork, image_digest
+from tracking.image_files import EncodedPicture
 from tracking.pictures import StepRecords
 
 
@@ -77,7 +78,7 @@ def image_of(image: ImageRef, panoptic: Panoptic, *, max_pixels: int) -> tuple[U
 
 
 def write_outputs(
-    folder: Path, work: ImageWork, steps: StepRecords, overlay: UInt8
+    folder: Path, work: ImageWork, panoptic: Panoptic, overlay: EncodedPicture
 ) -> tuple[OutputFiles, dict[str, bytes]]:
     """Write an image's result files, each whole or not at all.
 
@@ -87,11 +88,9 @@ def write_outputs(
     stem = output_name(work)
     target = folder / stem
     contents = {
-        f"{stem}.png": coco_png(steps.panoptic),
+        f"{stem}.png": coco_png(panoptic),
         f"{stem}.json": json.dumps(
-            coco_json(
-                steps.panoptic, steps.categories, image_id=1, file_name=Path(stem).name + ".png"
-            ),
+            coco_json(panoptic, work.categories, image_id=1, file_name=Path(stem).name + ".png"),
             ensure_ascii=False,
             indent=1,
         ).encode(),
@@ -102,7 +101,7 @@ def write_outputs(
         panoptic_json=target / "panoptic.json",
     )
     target.mkdir(parents=True, exist_ok=True)
-    write_whole(files.overlay, png_bytes(overlay))
+    write_whole(files.overlay, overlay.png)
     write_whole(files.panoptic_png, contents[f"{stem}.png"])
     write_whole(files.panoptic_json, contents[f"{stem}.json"])
     return files, contents

@@ -13,10 +13,11 @@ from pydantic import BaseModel, Field
 from evaluation.comparison import compare
 from flows.chain import run_chain
 from flows.change import Change
+from flows.gallery import OVERLAY, Gallery
 from flows.inputs import refer_to
 from flows.job import Job
 from flows.journal import Journal
-from flows.outputs import read_steps, write_outputs
+from flows.outputs import write_outputs
 from flows.report import ImageReport, RunReport, table_rows
 from flows.request import Request
 from flows.settings import DEFAULT_MAX_PIXELS, Places
@@ -24,7 +25,6 @@ from models.presets import find_preset, identities
 from segmentation.categories import Categories, Category
 from segmentation.config import Method, PipelineConfig
 from tasks.work import STAGES, ImageWork, StageOutcome
-from tracking.pictures import PANELS, panels
 
 
 class CategoryLists(BaseModel):
@@ -128,6 +128,7 @@ def segment_image(
 def segment(job: Job) -> RunReport:
     """Run a job inside a flow: the chain of every image, its pictures, its MLflow run."""
     journal = Journal.open(job)
+    gallery = Gallery(job.places.home)
     reports: list[ImageReport] = []
     try:
         for number, image in enumerate(job.images):
@@ -135,11 +136,12 @@ def segment(job: Job) -> RunReport:
             outcomes = run_chain(
                 work, done=number * len(STAGES), total=len(job.images) * len(STAGES)
             )
-            reports.append(_conclude(job, work, outcomes, journal, number))
+            reports.append(_conclude(job, work, outcomes, journal, gallery, number))
     except BaseException:
         journal.close("FAILED", reports)
         raise
     journal.close("FINISHED", reports)
+    gallery.trim()
     report = RunReport(
         images=reports,
         store=job.places.store_url,
@@ -157,16 +159,21 @@ def segment(job: Job) -> RunReport:
 
 
 def _conclude(
-    job: Job, work: ImageWork, outcomes: list[StageOutcome], journal: Journal, number: int
+    job: Job,
+    work: ImageWork,
+    outcomes: list[StageOutcome],
+    journal: Journal,
+    gallery: Gallery,
+    number: int,
 ) -> ImageReport:
     """Draw and write what people look at, and log it."""
-    steps, missing = read_steps(work)
-    if missing:
-        journal.warnings.append(missing)
-    pictures = panels(steps)
-    files, contents = write_outputs(job.places.output, work, steps, pictures[PANELS[-1]])
+    shown = gallery.pictures(work)
+    if shown.missing:
+        journal.warnings.append(shown.missing)
+    panoptic, overlay = shown.panoptic, shown.pictures[OVERLAY]
+    files, contents = write_outputs(job.places.output, work, panoptic, overlay)
     segments: dict[str, int] = {}
-    for segment in steps.panoptic.segments_info:
+    for segment in panoptic.segments_info:
         name = work.categories.by_id(segment.category_id).name
         segments[name] = segments.get(name, 0) + 1
     before = job.previous(work.image)
@@ -175,13 +182,13 @@ def _conclude(
         sha256=work.image.sha256,
         stages=outcomes,
         segments=segments,
-        coverage=float((steps.panoptic.label_map != 0).mean()),
+        coverage=float((panoptic.label_map != 0).mean()),
         overlay=str(files.overlay),
         panoptic_png=str(files.panoptic_png),
         panoptic_json=str(files.panoptic_json),
-        change=Change.of(compare(before, steps.panoptic), work.categories) if before else None,
+        change=Change.of(compare(before, panoptic), work.categories) if before else None,
     )
-    journal.log_image(report, steps, pictures, contents, number)
+    journal.log_image(report, panoptic, work.categories, shown.pictures, contents, number)
     return report
 
 

@@ -16,6 +16,7 @@ from evaluation.truth import GroundTruth
 from flows.chain import run_chain
 from flows.eval_report import quality_metrics
 from flows.eval_sources import open_source
+from flows.gallery import OVERLAY, Gallery
 from flows.grid import Point, digest_of, parse_grid, points
 from flows.inputs import refer_to
 from flows.job import Job
@@ -27,12 +28,10 @@ from flows.sweep_report import PointReport, SweepReport
 from models.presets import find_preset, identities
 from segmentation.config import Method, PipelineConfig
 from segmentation.errors import BadInput
-from segmentation.images import load_image
 from segmentation.records import Panoptic
 from storage.store import ArtifactStore
 from tasks.work import STAGES, StageOutcome
 from tracking.errors import TrackingError
-from tracking.pictures import overlay
 from tracking.search import put_below, runs_with_tag
 from tracking.settings import TrackingSettings
 from tracking.summary import metrics_of
@@ -102,7 +101,7 @@ def sweep(
         experiment=experiment,
         name=run_name or f"sweep {', '.join(path.rpartition('.')[2] for path in axes)}",
     )
-    return _Sweep(job, every, truth).run().model_dump(mode="json")
+    return _Sweep(job, every, truth, Gallery(places.home)).run().model_dump(mode="json")
 
 
 @dataclass
@@ -112,6 +111,7 @@ class _Sweep:
     job: Job
     points: list[Point]
     truth: Truth | None
+    gallery: Gallery
 
     def run(self) -> SweepReport:
         material = {
@@ -141,6 +141,7 @@ class _Sweep:
             parent.close("FAILED", [])
             raise
         parent.close("FINISHED", [])
+        self.gallery.trim()
         report.warnings = parent.warnings
         return report
 
@@ -222,9 +223,8 @@ class _Sweep:
             if self.truth is not None:
                 quality.add(self.truth(index), result)
             if index < PICTURES:
-                pixels = load_image(image.location, max_pixels=job.max_pixels)
-                picture = overlay(pixels, result, job.request.categories)
-                journal.log_pictures({"panels/07 overlay": picture}, step=index)
+                shown = self.gallery.pictures(work, (OVERLAY,))
+                journal.log_pictures(shown.pictures, step=index)
         metrics = {name: sum(each) / len(each) for name, each in values.items()}
         if self.truth is not None:
             metrics |= quality_metrics(job.request.categories, quality.result())

@@ -82,7 +82,7 @@ def render_sweep(report: SweepReport, console: Console) -> None:
     header, lines = report.rows()
     table = Table(show_edge=False, pad_edge=False, title_justify="left")
     for title in header:
-        table.add_column(title.replace(" ", "\n"), justify="right", overflow="fold")
+        table.add_column(title, justify="right", overflow="fold")
     for line, point in zip(lines, report.points, strict=True):
         table.add_row(*line, style="bold" if point.values == report.best else "")
     console.print(table)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from segmentation.records import UInt8
 from tracking.heatmaps import heat_maps
 from tracking.overlay import overlay
@@ -18,29 +20,20 @@ from tracking.steps import (
 
 __all__ = ["PANELS", "StepRecords", "overlay", "panels", "side_by_side"]
 
-PANELS = (
-    "panels/00 input",
-    "panels/01 boxes",
-    "panels/02 thing masks",
-    "panels/03 heat maps",
-    "panels/04 stuff regions",
-    "panels/05 points",
-    "panels/06 stuff masks",
-    "panels/07 overlay",
-)
+_DRAWERS: dict[str, Callable[[StepRecords], UInt8]] = {
+    "panels/00 input": draw_input,
+    "panels/01 boxes": draw_boxes,
+    "panels/02 thing masks": draw_thing_masks,
+    "panels/03 heat maps": lambda steps: heat_maps(steps.image, steps.stuff_logits),
+    "panels/04 stuff regions": draw_regions,
+    "panels/05 points": draw_points,
+    "panels/06 stuff masks": draw_stuff_masks,
+    "panels/07 overlay": lambda steps: overlay(steps.image, steps.panoptic, steps.categories),
+}
+PANELS = tuple(_DRAWERS)
 """The keys of `panels`, in order: the rows of the image grid."""
 
 
-def panels(steps: StepRecords) -> dict[str, UInt8]:
-    """One picture a step, under the keys of `PANELS`: uint8 (h, w, 3) each."""
-    pictures = (
-        draw_input(steps),
-        draw_boxes(steps),
-        draw_thing_masks(steps),
-        heat_maps(steps.image, steps.stuff_logits),
-        draw_regions(steps),
-        draw_points(steps),
-        draw_stuff_masks(steps),
-        overlay(steps.image, steps.panoptic, steps.categories),
-    )
-    return dict(zip(PANELS, pictures, strict=True))
+def panels(steps: StepRecords, keys: Iterable[str] = PANELS) -> dict[str, UInt8]:
+    """One picture a step, under keys of `PANELS`: uint8 (h, w, 3) each."""
+    return {key: _DRAWERS[key](steps) for key in keys}

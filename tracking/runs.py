@@ -14,7 +14,7 @@ from segmentation.records import UInt8
 from tracking.client import talking_to_mlflow
 from tracking.database import open_experiment
 from tracking.errors import as_tracking_error
-from tracking.image_files import FOLDER, LOGGED_IMAGES_TAG, image_files
+from tracking.image_files import FOLDER, LOGGED_IMAGES_TAG, EncodedPicture, image_files
 from tracking.names import MAX_TAG_LENGTH, cut, file_name, legal_key
 from tracking.parameters import flattened
 from tracking.settings import TrackingSettings
@@ -89,11 +89,14 @@ class TrackedRun:
                 batch = entries[first : first + _PER_BATCH]
                 self._client.log_batch(self.run_id, metrics=batch, synchronous=True)
 
-    def log_pictures(self, pictures: Mapping[str, UInt8], *, step: int = 0) -> None:
+    def log_pictures(
+        self, pictures: Mapping[str, UInt8 | EncodedPicture], *, step: int = 0
+    ) -> None:
         """Log pictures so that the image grid of MLflow compares them between runs.
 
         Args:
-            pictures: image key to uint8 (h, w, 3), RGB; "/" in a key makes groups.
+            pictures: image key to uint8 (h, w, 3), RGB, or to a picture that is encoded
+                already; "/" in a key makes groups.
             step: position on the grid's slider; the image's index in a data set.
         """
         if not pictures:

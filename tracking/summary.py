@@ -51,18 +51,27 @@ def category_metric(prefix: str, category: str) -> str:
     return metric_name(prefix, category)
 
 
-def run_name(image: str, changed: Mapping[str, object] | None = None, *, limit: int = 120) -> str:
+def run_name(
+    image: str,
+    changed: Mapping[str, object] | None = None,
+    *,
+    changes_first: bool = False,
+    limit: int = 120,
+) -> str:
     """The image and what differs from the defaults: "sushi.jpg · box_threshold 0.3".
 
     Args:
         image: the image's file name or the data set's name.
         changed: the settings that differ, such as {"things.box_threshold": 0.3}; the last part of
             each name is shown.
+        changes_first: for runs that differ by little else, since lists cut long names off.
         limit: most characters.
     """
-    said = [image]
-    for key, value in (changed or {}).items():
-        said.append(f"{key.replace('/', '.').rsplit('.', 1)[-1]} {value}")
+    changes = [
+        f"{key.replace('/', '.').rsplit('.', 1)[-1]} {value}"
+        for key, value in (changed or {}).items()
+    ]
+    said = [*changes, image] if changes_first else [image, *changes]
     text = " · ".join(said)
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 

@@ -56,7 +56,7 @@ def test_a_changed_threshold_computes_what_depends_on_it_and_says_what_came_of_i
     run = MlflowClient(report["tracking_uri"]).get_run(report["tracking_run_id"])
     assert run.data.tags["zeropan.rerun_of"] == origin
     assert run.data.tags["zeropan.changed"] == "things.box_threshold 0.3 → 0.97"
-    assert run.info.run_name == "tabletop.png · box_threshold 0.3 → 0.97"
+    assert run.info.run_name == "box_threshold 0.3 → 0.97 · tabletop.png"
     assert run.data.params["things/box_threshold"] == "0.97"
     assert run.data.metrics["change/lost"] == sum(change["lost"].values())
     assert origin in run.data.tags["mlflow.note.content"]

@@ -1,9 +1,11 @@
 """What a re-run costs, as a share of a first run on the same machine at the same moment.
 
-    python -m benchmarks.reruns [--images N] [--repeat N] [--out FILE]
+    python -m benchmarks.reruns [--images N] [--repeat N] [--size base|reference]
 
 For each row the flow runs over the same rendered scenes. "stages" is the time in the seven stages'
-bodies, "whole" is the flow run with Prefect, MLflow and pictures. Figures are medians.
+bodies, "whole" is the flow run with Prefect, MLflow and pictures; both without starting Prefect's
+server. Figures are medians. With --size the models have a published preset's size and random
+values: what they find is noise, what they cost is not.
 """
 
 from __future__ import annotations
@@ -33,25 +35,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--size", choices=["base", "reference"], help="random models of this size")
     arguments = parser.parse_args()
     measured: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory(prefix="zeropan-bench-") as folder:
         os.environ["PREFECT_HOME"] = f"{folder}/prefect"
-        images = render(Path(folder), arguments.images)
-        run(images, Path(folder) / "warm-up", {})
+        preset = arguments.size or "tiny"
+        side = 256
+        if arguments.size:
+            from benchmarks.random_weights import write_preset
+
+            side = 768
+            os.environ["ZEROPAN_MODELS"] = f"{folder}/models"
+            sam = {"base": "vit_b", "reference": "vit_h"}[preset]
+            write_preset(Path(folder) / "models" / preset, sam=sam)
+        images = render(Path(folder), arguments.images, side)
+        # Loads the models and starts the server, so that the first run measured pays for neither.
+        run(render(Path(folder), 1, 64), Path(folder) / "warm-up", {}, preset)
         for number in range(arguments.repeat):
             home = Path(folder) / f"home-{number}"
-            measured.setdefault("first run", []).append(run(images, home, {}))
+            measured.setdefault("first run", []).append(run(images, home, {}, preset))
             for name, change in CHANGES.items():
-                measured.setdefault(name, []).append(run(images, home, change))
-    table = markdown(measured, arguments.images)
-    print(table)
-    if arguments.out:
-        arguments.out.write_text(table + "\n", encoding="utf-8")
+                measured.setdefault(name, []).append(run(images, home, change, preset))
+    print(markdown(measured, arguments.images))
 
 
-def render(folder: Path, count: int) -> list[str]:
+def render(folder: Path, count: int, side: int) -> list[str]:
     """Rendered scenes as files."""
     from PIL import Image
 
@@ -59,12 +68,15 @@ def render(folder: Path, count: int) -> list[str]:
 
     paths = []
     for seed in range(count):
-        paths.append(str(folder / f"scene-{seed}.png"))
-        Image.fromarray(render_scene(seed).image).save(paths[-1])
+        paths.append(str(folder / f"scene-{seed}-{side}.png"))
+        scene = render_scene(seed, height=side * 3 // 4, width=side)
+        Image.fromarray(scene.image).save(paths[-1])
     return paths
 
 
-def run(images: list[str], home: Path, change: dict[str, dict[str, float]]) -> tuple[float, float]:
+def run(
+    images: list[str], home: Path, change: dict[str, dict[str, float]], preset: str
+) -> tuple[float, float]:
     """Seconds in the stages' bodies, and of the whole flow run."""
     from flows.segment import segment_images
     from scenes.vocabulary import STUFF, THINGS
@@ -79,6 +91,7 @@ def run(images: list[str], home: Path, change: dict[str, dict[str, float]]) -> t
         images=images,
         categories={"things": list(THINGS), "stuff": list(STUFF)},
         config=config,
+        preset=preset,
         home=str(home),
     )
     whole = time.perf_counter() - started
@@ -94,13 +107,14 @@ def markdown(measured: dict[str, list[tuple[float, float]]], images: int) -> str
     }
     base = medians["first run"]
     lines = [
-        "| run | stages, s an image | of the first run | whole, s an image | of the first run |",
-        "|---|---|---|---|---|",
+        "| run | stages, s an image | of the first run | whole, s an image | of the first run "
+        "| orchestration |",
+        "|---|---|---|---|---|---|",
     ]
     for name, (stages, whole) in medians.items():
         lines.append(
             f"| {name} | {stages / images:.3f} | {stages / base[0]:.1%} "
-            f"| {whole / images:.3f} | {whole / base[1]:.1%} |"
+            f"| {whole / images:.3f} | {whole / base[1]:.1%} | {1 - stages / whole:.0%} |"
         )
     return "\n".join(lines)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from prefect import Task
 from prefect.client.schemas.objects import State
-from prefect.utilities.annotations import quote
+from prefect.utilities.annotations import NotSet, quote
 
 from flows.progress import report
 from flows.request import Request
@@ -114,11 +114,12 @@ def _run_once(
             outcomes.append(earlier.model_copy(update={"how": "cached", "seconds": 0.0}))
             continue
         task = TASKS[stage].with_options(
-            result_serializer=serializer, refresh_cache=stage in work.force or None
+            result_serializer=serializer,
+            refresh_cache=True if stage in work.force else NotSet,
         )
         above = [states[other] for other in UPSTREAM[stage] if other in states]
         # Quoted: Prefect need not look for futures among a thousand category names.
-        state = task(quote(work), wait_for=above, return_state=True)  # type: ignore[arg-type]
+        state = task(quote(work), wait_for=above, return_state=True)
         states[stage] = state
         outcome = StageOutcome.model_validate(state.result(raise_on_failure=True))
         if state.name == "Cached":

@@ -114,15 +114,16 @@ def compare_runs(
     categories = _union(first.request.categories, second.request.categories)
     pairs, missing = [], []
     for image in shared:
-        results = [_result(run, image, categories) for run in (first, second)]
-        if results[0] is None or results[1] is None:
-            run = first if results[0] is None else second
+        result_a = _result(first, image, categories)
+        result_b = _result(second, image, categories)
+        if result_a is None or result_b is None:
+            run = first if result_a is None else second
             missing.append(
                 f"the result of {image.location} in run {run.run_id[:12]} is no longer in "
                 f"{run.inputs.store}; `zeropan rerun {run.run_id[:12]}` makes it again"
             )
             continue
-        pairs.append(Pair(image, *results, categories, first.inputs.max_pixels))  # type: ignore[arg-type] # none is None here
+        pairs.append(Pair(image, result_a, result_b, categories, first.inputs.max_pixels))
     return RunComparison(
         run_a=first.run_id,
         run_b=second.run_id,

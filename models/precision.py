@@ -23,15 +23,17 @@ def resolve_precision(precision: str, device: str, *, trained_in_fp32: bool = Fa
         device: a device as torch names it, such as "cpu" or "cuda:1".
         trained_in_fp32: the model is too small for bfloat16 to pay; "auto" is fp32.
     """
-    if precision == "fp32" or precision == "bf16":
-        return precision
+    if precision == "fp32":
+        return "fp32"
+    if precision == "bf16":
+        return "bf16"
     return "bf16" if not trained_in_fp32 and fast_at_bfloat16(device) else "fp32"
 
 
 def fast_at_bfloat16(device: str) -> bool:
     """Whether the device has instructions for bfloat16, rather than emulating them."""
     if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device == "cpu":
         found = torch.cpu.get_capabilities()
         return bool(found.get("avx512_bf16") or found.get("amx_bf16"))

@@ -21,8 +21,10 @@ box's shape in shares of the image is its shape in pixels."""
 ASPECT_CHANCES = (0.5, 0.25, 0.25)
 LEAST_VISIBLE = 0.4
 """A box is kept if this share of it is inside the crop."""
-PLAIN_SHARE = 0.5
+PLAIN_SHARE = 0.45
 """Share of captions that name objects without colours, as most people do."""
+COLOUR_SHARE = 0.2
+"""Share of captions that name colours alone, so that a colour is learned apart from its object."""
 TRAINED_PHRASES = tuple(
     f"{colour} {name}"
     for name in COLOURED_THINGS
@@ -124,7 +126,14 @@ def _centred(boxes: Any) -> Any:
 
 def _caption(things: list[Any], rng: np.random.Generator) -> tuple[list[str], list[str]]:
     """Phrases of the caption in their order, and for each thing the phrase that would name it."""
-    if rng.random() < PLAIN_SHARE:
+    kind = rng.random()
+    if kind < COLOUR_SHARE:
+        named = [thing["colour"] or thing["name"] for thing in things]
+        phrases = _mostly(sorted({colour for colour in named if colour in COLOURS}), rng)
+        others = [colour for colour in COLOURS if colour not in named]
+        rng.shuffle(others)
+        phrases += others[: int(rng.integers(2, 7))]
+    elif kind < COLOUR_SHARE + PLAIN_SHARE:
         named = [thing["name"] for thing in things]
         if rng.random() < 0.6:
             phrases = list(THINGS)

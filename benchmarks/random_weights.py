@@ -1,0 +1,66 @@
+"""Model folders of the published sizes with random values: they cost what the real ones cost."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from models.grounding_dino_build import CaptionTokenizer, build_grounding_dino
+from models.presets import BUNDLED
+from models.published import grounding_dino_config, sam_config
+from scenes.vocabulary import STUFF, THINGS
+
+
+def write_preset(folder: Path, *, sam: str) -> None:
+    """Write a preset's three model folders.
+
+    Args:
+        folder: of the preset.
+        sam: vit_b, vit_l or vit_h.
+    """
+    torch.manual_seed(0)
+    _grounding_dino(folder / "grounding_dino")
+    _sam(folder / "segment_anything", sam)
+    _clipseg(folder / "clipseg")
+
+
+def _grounding_dino(folder: Path) -> None:
+    config = grounding_dino_config("swin_t")
+    known = {100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 1012: ".", 1029: "?"}
+    words = " ".join((*THINGS, *STUFF)).split()
+    known |= {2000 + number: word for number, word in enumerate(words)} | {0: "[PAD]"}
+    rows = [known.get(row, f"[unused{row}]") for row in range(config["bert"]["vocab_size"])]
+    folder.mkdir(parents=True)
+    (folder / "vocab.txt").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    _save(folder, build_grounding_dino(config, CaptionTokenizer(folder / "vocab.txt")), config)
+
+
+def _sam(folder: Path, variant: str) -> None:
+    from models._sam_network import build_published_sam
+
+    folder.mkdir(parents=True)
+    _save(folder, build_published_sam(variant), sam_config(variant))
+
+
+def _clipseg(folder: Path) -> None:
+    from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
+
+    config = CLIPSegConfig(reduce_dim=64, use_complex_transposed_convolution=True)
+    folder.mkdir(parents=True)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(BUNDLED / "tiny" / "clipseg" / name, folder / name)
+    size = {"size": {"height": 352, "width": 352}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(size), encoding="utf-8")
+    _save(folder, CLIPSegForImageSegmentation(config), config.to_dict())
+
+
+def _save(folder: Path, model: nn.Module, config: dict[str, Any]) -> None:
+    (folder / "config.json").write_text(json.dumps(config, default=str), encoding="utf-8")
+    state = {name: value.clone().contiguous() for name, value in model.state_dict().items()}
+    save_file(state, folder / "model.safetensors")

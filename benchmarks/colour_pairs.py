@@ -17,7 +17,8 @@ from typing import Literal
 
 import numpy as np
 
-from models.presets import detector, find_preset, segmenter, text_segmenter
+from models.loading import detector, segmenter, text_segmenter
+from models.presets import find_preset
 from scenes.render import Pairs, render_scene
 from scenes.scene import Scene
 from scenes.vocabulary import COLOURED_THINGS, COLOURS, HELD_OUT_PAIRS, STUFF, THINGS

@@ -20,7 +20,8 @@ from benchmarks.bootstrap import SceneCounts, difference_interval
 from evaluation.panoptic_quality import PanopticQuality, QualityReport
 from evaluation.truth import GroundTruth
 from flows.request import parse_override
-from models.presets import detector, find_preset, segmenter, text_segmenter
+from models.loading import detector, segmenter, text_segmenter
+from models.presets import find_preset
 from scenes.render import render_scene
 from scenes.truth import panoptic_of
 from scenes.vocabulary import STUFF, THINGS

@@ -21,7 +21,8 @@ from scipy import ndimage
 
 from benchmarks.method import CATEGORIES, Perceived, perceive
 from evaluation.boundary import boundary_f, boundary_iou
-from models.presets import find_preset, segmenter
+from models.loading import segmenter
+from models.presets import find_preset
 from scenes.render import render_scene
 from segmentation.config import PipelineConfig
 from segmentation.records import Bool, Int32, StuffLogits, StuffMasks, StuffRegions

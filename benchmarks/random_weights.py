@@ -17,17 +17,17 @@ from models.published import grounding_dino_config, sam_config
 from scenes.vocabulary import STUFF, THINGS
 
 
-def write_preset(folder: Path, *, sam: str) -> None:
-    """Write a preset's three model folders.
+def write_models(folder: Path, *, sam: str) -> None:
+    """Write the folders of the three models of a published preset, without a pull's manifest.
 
     Args:
-        folder: of the preset.
+        folder: what ZEROPAN_MODELS names.
         sam: vit_b, vit_l or vit_h.
     """
     torch.manual_seed(0)
-    _grounding_dino(folder / "grounding_dino")
-    _sam(folder / "segment_anything", sam)
-    _clipseg(folder / "clipseg")
+    _grounding_dino(folder / "grounding_dino_swin_t")
+    _sam(folder / f"sam_{sam}", sam)
+    _clipseg(folder / "clipseg_rd64")
 
 
 def _grounding_dino(folder: Path) -> None:
@@ -54,7 +54,7 @@ def _clipseg(folder: Path) -> None:
     config = CLIPSegConfig(reduce_dim=64, use_complex_transposed_convolution=True)
     folder.mkdir(parents=True)
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(BUNDLED / "tiny" / "clipseg" / name, folder / name)
+        shutil.copy(BUNDLED / "clipseg" / name, folder / name)
     size = {"size": {"height": 352, "width": 352}}
     (folder / "preprocessor_config.json").write_text(json.dumps(size), encoding="utf-8")
     _save(folder, CLIPSegForImageSegmentation(config), config.to_dict())

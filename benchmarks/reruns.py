@@ -43,12 +43,12 @@ def main() -> None:
         preset = arguments.size or "tiny"
         side = 256
         if arguments.size:
-            from benchmarks.random_weights import write_preset
+            from benchmarks.random_weights import write_models
 
             side = 768
             os.environ["ZEROPAN_MODELS"] = f"{folder}/models"
             sam = {"base": "vit_b", "reference": "vit_h"}[preset]
-            write_preset(Path(folder) / "models" / preset, sam=sam)
+            write_models(Path(folder) / "models", sam=sam)
         images = render(Path(folder), arguments.images, side)
         # Loads the models and starts the server, so that the first run measured pays for neither.
         run(render(Path(folder), 1, 64), Path(folder) / "warm-up", {}, preset)

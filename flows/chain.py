@@ -18,6 +18,7 @@ from prefect.utilities.annotations import NotSet, quote
 
 from flows.progress import report
 from flows.request import Request
+from models.components import PrecisionChoice
 from models.presets import ModelIdentities
 from segmentation.errors import ArtifactDamaged, ArtifactMissing
 from tasks import perception, steps
@@ -43,6 +44,7 @@ def plan_work(
     store_url: str,
     *,
     device: str,
+    precision: PrecisionChoice,
     max_pixels: int,
     force: tuple[Stage, ...] = (),
 ) -> ImageWork:
@@ -58,6 +60,7 @@ def plan_work(
             for role, one in models.items()
         },
         device=device,
+        precision=precision,
         store_url=store_url,
         max_pixels=max_pixels,
         digests={stage: key.digest for stage, key in keys.items()},

@@ -14,8 +14,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from flows import cli_compare, cli_scenes, cli_store
+from flows import cli_compare, cli_models, cli_scenes, cli_store
 from flows.settings import DEFAULT_MAX_PIXELS, Places
+from models.components import PrecisionChoice
 from segmentation.errors import BadInput, WeightsError, ZeropanError
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.command()(cli_compare.compare)
 app.add_typer(cli_store.app, name="store")
+app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_scenes.app, name="scenes")
 
 Home = Annotated[
@@ -42,6 +44,19 @@ Overrides = Annotated[
 Experiment = Annotated[str | None, typer.Option(help="Name of the MLflow experiment.")]
 RunName = Annotated[str | None, typer.Option(help="Name of the MLflow run.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Precision = Annotated[
+    PrecisionChoice,
+    typer.Option(
+        help="Of the backbones: fp32, bf16, or auto: bf16 where the device is fast at it."
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="The models' preset, and models that stand in for its own: base+sam_vit_l "
+        "[default: tiny]; `zeropan models list` names them."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the log of the flow.")]
 
@@ -66,7 +81,7 @@ def run(
     config: Annotated[
         Path | None, typer.Option(help="YAML file with words and parameters.")
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="The models' preset [default: tiny].")] = None,
+    preset: Preset = None,
     method: Annotated[
         str | None, typer.Option(help="default, or reference: the proof of concept's parameters.")
     ] = None,
@@ -77,6 +92,7 @@ def run(
     experiment: Experiment = None,
     name: RunName = None,
     device: Device = "auto",
+    precision: Precision = "auto",
     max_pixels: Annotated[
         int, typer.Option(min=1, help="Images with more pixels are refused.")
     ] = DEFAULT_MAX_PIXELS,
@@ -110,6 +126,7 @@ def run(
         experiment=experiment,
         run_name=name,
         device=device,
+        precision=precision,
         max_pixels=max_pixels,
     )
     show(report, as_json)
@@ -131,6 +148,7 @@ def rerun(
     experiment: Experiment = None,
     name: RunName = None,
     device: Device = "auto",
+    precision: Precision = "auto",
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -152,6 +170,7 @@ def rerun(
         experiment=experiment,
         run_name=name,
         device=device,
+        precision=precision,
     )
     show(report, as_json)
 
@@ -173,7 +192,7 @@ def sweep(
     stuff: Annotated[str | None, typer.Option(help="As for `zeropan run`.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with parameters.")] = None,
-    preset: Annotated[str | None, typer.Option(help="The models' preset [default: tiny].")] = None,
+    preset: Preset = None,
     method: Annotated[str | None, typer.Option(help="default or reference.")] = None,
     set_: Overrides = None,
     home: Home = None,
@@ -181,6 +200,7 @@ def sweep(
     experiment: Experiment = None,
     name: RunName = None,
     device: Device = "auto",
+    precision: Precision = "auto",
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -225,6 +245,7 @@ def sweep(
         experiment=experiment,
         run_name=name,
         device=device,
+        precision=precision,
     )
     if as_json:
         sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
@@ -263,7 +284,7 @@ def evaluate(
     panoptic: Annotated[str | None, typer.Option(help="Folder of its panoptic PNGs.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file with parameters.")] = None,
-    preset: Annotated[str | None, typer.Option(help="The models' preset [default: tiny].")] = None,
+    preset: Preset = None,
     method: Annotated[str | None, typer.Option(help="default or reference.")] = None,
     set_: Overrides = None,
     home: Home = None,
@@ -271,6 +292,7 @@ def evaluate(
     experiment: Experiment = None,
     name: RunName = None,
     device: Device = "auto",
+    precision: Precision = "auto",
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -309,6 +331,7 @@ def evaluate(
         experiment=experiment,
         run_name=name,
         device=device,
+        precision=precision,
     )
     if as_json:
         sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")

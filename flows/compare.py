@@ -202,7 +202,7 @@ def _result(run: RecordedRun, image: ImageRef, categories: Categories) -> Panopt
     inputs, request = run.inputs, run.request
     work = plan_work(
         image, request, inputs.identities, inputs.store,
-        device=inputs.device, max_pixels=inputs.max_pixels,
+        device=inputs.device, precision=inputs.precision, max_pixels=inputs.max_pixels,
     )  # fmt: skip
     store = ArtifactStore(inputs.store)
     found = store.find(work.key("panoptic"))

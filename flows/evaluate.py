@@ -21,6 +21,7 @@ from flows.job import Job
 from flows.journal import Journal
 from flows.request import Request
 from flows.settings import DEFAULT_MAX_PIXELS, Places
+from models.components import PrecisionChoice
 from models.presets import find_preset, identities
 from segmentation.config import Method, PipelineConfig
 from segmentation.errors import BadInput
@@ -57,6 +58,7 @@ def evaluate(
     experiment: str | None = None,
     run_name: str | None = None,
     device: str = "auto",
+    precision: PrecisionChoice = "auto",
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> dict[str, Any]:
     """Measure panoptic quality with every word of the data set prompted; cached work is reused.
@@ -75,6 +77,7 @@ def evaluate(
         experiment: name of the MLflow experiment; by default MLFLOW_EXPERIMENT_NAME or zeropan.
         run_name: name of the MLflow run; by default made from the data set's name.
         device: auto, cpu, cuda or mps.
+        precision: of the backbones: fp32, bf16, or auto (bf16 where the device is fast at it).
         max_pixels: larger images are refused before they are decoded.
     """
     places = Places.resolve(home=home, store=store)
@@ -86,6 +89,7 @@ def evaluate(
         images=refer_to(source.locations, max_pixels=max_pixels),
         models=identities(preset),
         device=device,
+        precision=precision,
         max_pixels=max_pixels,
         experiment=experiment,
         name=run_name,

@@ -9,6 +9,8 @@ from flows.chain import plan_work
 from flows.recorded import RecordedInputs, RecordedRun, differences
 from flows.request import Request
 from flows.settings import DEFAULT_MAX_PIXELS, Places
+from models.components import PrecisionChoice
+from models.loading import resolve_device
 from models.presets import ModelIdentities, find_preset
 from segmentation.records import Panoptic
 from storage.store import ArtifactStore
@@ -24,6 +26,7 @@ class Job:
     images: list[ImageRef]
     models: ModelIdentities
     device: str = "auto"
+    precision: PrecisionChoice = "auto"
     max_pixels: int = DEFAULT_MAX_PIXELS
     experiment: str | None = None
     name: str | None = None
@@ -35,11 +38,15 @@ class Job:
     tags: Mapping[str, str] = field(default_factory=dict)
     """Further tags of the MLflow run."""
 
+    def __post_init__(self) -> None:
+        resolve_device(self.device)
+
     def work(self, image: ImageRef) -> ImageWork:
         """What the tasks of one image need; nothing runs."""
         return plan_work(
             image, self.request, self.models, self.places.store_url,
-            device=self.device, max_pixels=self.max_pixels, force=self.force,
+            device=self.device, precision=self.precision, max_pixels=self.max_pixels,
+            force=self.force,
         )  # fmt: skip
 
     @property
@@ -47,7 +54,8 @@ class Job:
         """What is recorded, so that the job can be run again."""
         return RecordedInputs.of(
             self.images, self.models,
-            store=self.places.store_url, max_pixels=self.max_pixels, device=self.device,
+            store=self.places.store_url, max_pixels=self.max_pixels,
+            device=self.device, precision=self.precision,
         )  # fmt: skip
 
     @property
@@ -74,7 +82,7 @@ class Job:
             return None
         work = plan_work(
             image, self.origin.request, self.origin.inputs.identities, self.places.store_url,
-            device=self.device, max_pixels=self.max_pixels,
+            device=self.device, precision=self.precision, max_pixels=self.max_pixels,
         )  # fmt: skip
         store = ArtifactStore(self.places.store_url)
         found = store.find(work.key("panoptic"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flows.request import Request, build_request
+from models.components import PrecisionChoice
 from models.presets import ModelIdentities
 from models.protocols import ModelIdentity
 from segmentation.config import PipelineConfig
@@ -45,6 +46,7 @@ class RecordedInputs(BaseModel):
     models: dict[str, RecordedModel]
     max_pixels: int
     device: str
+    precision: PrecisionChoice = "auto"
 
     @classmethod
     def of(
@@ -55,6 +57,7 @@ class RecordedInputs(BaseModel):
         store: str,
         max_pixels: int,
         device: str,
+        precision: PrecisionChoice,
     ) -> RecordedInputs:
         """What to record."""
         return cls(
@@ -66,6 +69,7 @@ class RecordedInputs(BaseModel):
             },
             max_pixels=max_pixels,
             device=device,
+            precision=precision,
         )
 
     @property

@@ -13,6 +13,7 @@ from flows.recorded import RecordedRun, open_run
 from flows.request import Request
 from flows.segment import segment
 from flows.settings import Places
+from models.components import PrecisionChoice
 from models.presets import ModelIdentities, identities
 from segmentation.errors import BadInput, WeightsError
 from tasks.work import STAGES, Stage
@@ -32,6 +33,7 @@ def rerun(
     experiment: str | None = None,
     run_name: str | None = None,
     device: str = "auto",
+    precision: PrecisionChoice = "auto",
 ) -> dict[str, Any]:
     """Run a recorded run again with other parameters; unaffected stages come from the cache.
 
@@ -47,6 +49,7 @@ def rerun(
         experiment: name of the MLflow experiment; by default MLFLOW_EXPERIMENT_NAME or zeropan.
         run_name: name of the new MLflow run; by default made from what changed.
         device: auto, cpu, cuda or mps.
+        precision: of the backbones: fp32, bf16, or auto (bf16 where the device is fast at it).
     """
     places = Places.resolve(home=home, store=store, output=output)
     origin, request = prepare(run, changes or [], places, experiment)
@@ -56,6 +59,7 @@ def rerun(
         places if store else Places(places.home, origin.inputs.store, places.output),
         force=forced(from_stage),
         device=device,
+        precision=precision,
         experiment=experiment,
         name=run_name,
     )
@@ -96,6 +100,7 @@ def job_of(
     *,
     force: tuple[Stage, ...] = (),
     device: str = "auto",
+    precision: PrecisionChoice = "auto",
     experiment: str | None = None,
     name: str | None = None,
 ) -> Job:
@@ -106,6 +111,7 @@ def job_of(
         images=list(origin.inputs.images),
         models=_models(origin),
         device=device,
+        precision=precision,
         max_pixels=origin.inputs.max_pixels,
         experiment=experiment,
         name=name,

@@ -21,6 +21,7 @@ from flows.outputs import write_outputs
 from flows.report import ImageReport, RunReport, table_rows
 from flows.request import Request
 from flows.settings import DEFAULT_MAX_PIXELS, Places
+from models.components import PrecisionChoice
 from models.presets import find_preset, identities
 from segmentation.categories import Categories, Category
 from segmentation.config import Method, PipelineConfig
@@ -64,6 +65,7 @@ def segment_images(
     experiment: str | None = None,
     run_name: str | None = None,
     device: str = "auto",
+    precision: PrecisionChoice = "auto",
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> dict[str, Any]:
     """Segment images; every stage comes from the cache if it can.
@@ -80,6 +82,7 @@ def segment_images(
         experiment: name of the MLflow experiment; by default MLFLOW_EXPERIMENT_NAME or zeropan.
         run_name: name of the MLflow run; by default made from the images.
         device: auto, cpu, cuda or mps.
+        precision: of the backbones: fp32, bf16, or auto (bf16 where the device is fast at it).
         max_pixels: larger images are refused before they are decoded.
     """
     request = Request(
@@ -94,6 +97,7 @@ def segment_images(
         images=refer_to(images, max_pixels=max_pixels),
         models=identities(preset),
         device=device,
+        precision=precision,
         max_pixels=max_pixels,
         experiment=experiment,
         name=run_name,

@@ -25,6 +25,7 @@ from flows.request import Request
 from flows.segment import CategoryLists
 from flows.settings import DEFAULT_MAX_PIXELS, Places
 from flows.sweep_report import PointReport, SweepReport
+from models.components import PrecisionChoice
 from models.presets import find_preset, identities
 from segmentation.config import Method, PipelineConfig
 from segmentation.errors import BadInput
@@ -59,6 +60,7 @@ def sweep(
     experiment: str | None = None,
     run_name: str | None = None,
     device: str = "auto",
+    precision: PrecisionChoice = "auto",
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> dict[str, Any]:
     """Run every point of a grid of parameters; a sweep that was interrupted goes on.
@@ -77,6 +79,7 @@ def sweep(
         experiment: name of the MLflow experiment; by default MLFLOW_EXPERIMENT_NAME or zeropan.
         run_name: name of the parent MLflow run; by default made from the grid.
         device: auto, cpu, cuda or mps.
+        precision: of the backbones: fp32, bf16, or auto (bf16 where the device is fast at it).
         max_pixels: larger images are refused before they are decoded.
     """
     places = Places.resolve(home=home, store=store)
@@ -97,6 +100,7 @@ def sweep(
         images=refer_to(locations, max_pixels=max_pixels),
         models=identities(preset),
         device=device,
+        precision=precision,
         max_pixels=max_pixels,
         experiment=experiment,
         name=run_name or f"sweep {', '.join(path.rpartition('.')[2] for path in axes)}",

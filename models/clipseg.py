@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPTokenizer
 
+from models.precision import Precision, encoder_precision
 from models.protocols import ModelIdentity
 from models.weights import WEIGHTS, folder_identity, load_weights, read_config
 from segmentation.errors import RecordError, WeightsDamaged, WeightsMissing
@@ -76,6 +77,7 @@ class ClipSegSegmenter:
         identity: ModelIdentity,
         *,
         device: str = "cpu",
+        precision: Precision = "fp32",
     ) -> None:
         network: nn.Module = model
         network.to(device).eval().requires_grad_(False)
@@ -83,16 +85,20 @@ class ClipSegSegmenter:
         self.tokenizer = tokenizer
         self.preprocessing = preprocessing
         self.device = device
+        self.precision: Precision = precision
         self._identity = identity
 
     @classmethod
-    def load(cls, directory: Path, *, device: str = "cpu") -> ClipSegSegmenter:
+    def load(
+        cls, directory: Path, *, device: str = "cpu", precision: Precision = "fp32"
+    ) -> ClipSegSegmenter:
         """Load a model from a folder's files alone; the network is never asked.
 
         Args:
             directory: holds config.json, model.safetensors and a CLIP tokenizer (tokenizer.json,
                 or vocab.json and merges.txt), and may hold preprocessor_config.json.
             device: where to run, as torch names it.
+            precision: of both towers and the decoder.
 
         Raises:
             WeightsMissing: a file is absent.
@@ -104,7 +110,14 @@ class ClipSegSegmenter:
         _accept_stored_positions(model, directory / WEIGHTS)
         load_weights(model, directory)
         tokenizer = _tokenizer(directory, config)
-        return cls(model, tokenizer, preprocessing, folder_identity(directory), device=device)
+        return cls(
+            model,
+            tokenizer,
+            preprocessing,
+            folder_identity(directory),
+            device=device,
+            precision=precision,
+        )
 
     @property
     def identity(self) -> ModelIdentity:
@@ -144,7 +157,7 @@ class ClipSegSegmenter:
     def _decode(self, image: UInt8, prompts: Sequence[str]) -> Iterator[Tensor]:
         """Yield (at most 8, S, S) logits of one prompt after the other."""
         clip = self.model.clip
-        with torch.inference_mode():
+        with torch.inference_mode(), encoder_precision(self.device, self.precision):
             vision = clip.vision_model(
                 pixel_values=self.preprocessing(image).to(self.device), output_hidden_states=True
             )

@@ -12,7 +12,6 @@ from typing import Literal
 import torch
 
 Precision = Literal["fp32", "bf16"]
-PRECISIONS: tuple[str, ...] = ("auto", "fp32", "bf16")
 
 
 def resolve_precision(precision: str, device: str, *, trained_in_fp32: bool = False) -> Precision:

@@ -1,8 +1,9 @@
 """Presets: named sets of the three models, and where their files are.
 
-The tiny preset ships with zeropan. Any other preset is a folder of that name under
-`ZEROPAN_MODELS` (by default ~/.cache/zeropan/models) with one folder for each model, which holds
-config.json, model.safetensors and the vocabulary.
+The tiny preset ships with zeropan. A published model is a folder of its component's name under
+`ZEROPAN_MODELS` (by default ~/.cache/zeropan/models), as `zeropan models pull` makes it.
+
+A preset may be followed by components that stand in for its own: "base+sam_vit_l".
 """
 
 from __future__ import annotations
@@ -10,17 +11,24 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import ItemsView
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from models.protocols import BoxDetector, CoarseTextSegmenter, ModelIdentity, PromptableSegmenter
-from models.weights import folder_identity
+from models.components import COMPONENTS, Component, Role
+from models.protocols import ModelIdentity
+from models.weights import WEIGHTS, folder_identity
 from segmentation.config import METHODS, Method, PipelineConfig
 from segmentation.errors import BadConfig, WeightsMissing
 
-BUNDLED = Path(__file__).parent / "weights"
+BUNDLED = Path(__file__).parent / "weights" / "tiny"
+ROLES: tuple[Role, ...] = ("detector", "segmenter", "text_segmenter")
+TINY = (
+    Component("grounding_dino", "detector", "groundingdino", "tiny Grounding DINO", "ours", ()),
+    Component("segment_anything", "segmenter", "segment_anything", "tiny SAM", "ours", ()),
+    Component("clipseg", "text_segmenter", "clipseg", "tiny CLIPSeg", "ours", ()),
+)
+"""The models that ship with zeropan."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +37,15 @@ class Preset:
 
     name: str
     description: str
-    bundled: bool = False
+    components: tuple[Component, ...]
+    """One of each role, in the order of `ROLES`."""
     overrides: tuple[tuple[str, str, Any], ...] = ()
     """(stage, field, value): where this preset's default method differs from the general one,
     by measurement."""
 
-    @property
-    def folder(self) -> Path:
-        """Where the preset's files are, or should be."""
-        return (BUNDLED if self.bundled else models_folder()) / self.name
+    def component(self, role: Role) -> Component:
+        """The model in this role."""
+        return self.components[ROLES.index(role)]
 
     def config_for(self, method: Method) -> PipelineConfig:
         """The parameters of a method with this preset; the reference is the same for all."""
@@ -50,24 +58,35 @@ class Preset:
         return config.model_copy(update=stages)
 
 
+def _published(*names: str) -> tuple[Component, ...]:
+    return tuple(COMPONENTS[name] for name in names)
+
+
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
         Preset(
             "tiny",
             "small models trained on rendered tabletop scenes; they know only those words",
-            bundled=True,
+            TINY,
         ),
-        Preset("base", "Grounding DINO Swin-T, SAM ViT-B, CLIPSeg rd64"),
-        Preset("reference", "Grounding DINO Swin-T, SAM ViT-H, CLIPSeg rd64"),
+        Preset(
+            "base",
+            "the published models, with the smallest SAM",
+            _published("grounding_dino_swin_t", "sam_vit_b", "clipseg_rd64"),
+        ),
+        Preset(
+            "reference",
+            "the published models of the proof of concept",
+            _published("grounding_dino_swin_t", "sam_vit_h", "clipseg_rd64"),
+        ),
+        Preset(
+            "large",
+            "the largest Grounding DINO and SAM",
+            _published("grounding_dino_swin_b", "sam_vit_h", "clipseg_rd64"),
+        ),
     )
 }
-COMPONENTS: dict[str, str] = {
-    "detector": "grounding_dino",
-    "segmenter": "segment_anything",
-    "text_segmenter": "clipseg",
-}
-"""The three models' roles, and the folder of each."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +97,9 @@ class ModelIdentities:
     segmenter: ModelIdentity
     text_segmenter: ModelIdentity
 
-    def items(self) -> ItemsView[str, ModelIdentity]:
+    def items(self) -> ItemsView[Role, ModelIdentity]:
         """Pairs of role and identity."""
-        return {role: getattr(self, role) for role in COMPONENTS}.items()
+        return {role: getattr(self, role) for role in ROLES}.items()
 
 
 def models_folder() -> Path:
@@ -89,33 +108,71 @@ def models_folder() -> Path:
     return Path(configured) if configured else Path.home() / ".cache" / "zeropan" / "models"
 
 
+def folder_of(component: Component) -> Path:
+    """Where a component's files are, or should be."""
+    return (BUNDLED if component in TINY else models_folder()) / component.name
+
+
+def parse_preset(name: str) -> Preset:
+    """A preset from its name, with the components that stand in for its own.
+
+    Args:
+        name: such as "base", or "base+sam_vit_l+mm_grounding_dino_tiny".
+
+    Raises:
+        BadConfig: no preset or component has such a name.
+    """
+    first, *others = (part.strip() for part in name.split("+"))
+    preset = PRESETS[_known(first, list(PRESETS), "preset")]
+    components = list(preset.components)
+    for other in others:
+        component = COMPONENTS[_known(other, list(COMPONENTS), "model")]
+        components[ROLES.index(component.role)] = component
+    return replace(preset, name="+".join([first, *others]), components=tuple(components))
+
+
+def _known(name: str, known: list[str], what: str) -> str:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0)
+        raise BadConfig(
+            f"{what} {name!r} is not known; use one of {', '.join(known)} "
+            f"(the nearest is {near[0]!r})"
+        )
+    return name
+
+
 def find_preset(name: str, *, need_weights: bool = True) -> Preset:
     """The preset of this name, with all its files there unless they are not needed.
 
     Raises:
-        BadConfig: no preset has this name.
+        BadConfig: no preset or component has such a name.
         WeightsMissing: a model's files are absent.
     """
-    if name not in PRESETS:
-        near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0)
-        raise BadConfig(
-            f"preset {name!r} is not known; use one of {', '.join(PRESETS)} "
-            f"(the nearest is {near[0]!r})"
-        )
-    preset = PRESETS[name]
-    if not need_weights:
-        return preset
+    preset = parse_preset(name)
     missing = [
-        str(preset.folder / folder)
-        for folder in COMPONENTS.values()
-        if not (preset.folder / folder / "model.safetensors").is_file()
+        component
+        for component in preset.components
+        if need_weights and not (folder_of(component) / WEIGHTS).is_file()
     ]
     if missing:
+        files = [file for component in missing for file in component.files]
+        listed = ", ".join(f"{file.name} ({size_text(file.bytes)})" for file in files)
         raise WeightsMissing(
-            f"the weights of preset {name!r} are not on this machine: put config.json, "
-            f"model.safetensors and the vocabulary into {', '.join(missing)}, or use --preset tiny"
+            f"preset {name!r} needs files that are not in {models_folder()}: {listed}; get them "
+            f"with `zeropan models pull {name}`, or from a folder of files fetched otherwise with "
+            f"`zeropan models pull {name} --from FOLDER`, or copy the models folder of a machine "
+            "that has them and set ZEROPAN_MODELS to it"
         )
     return preset
+
+
+def size_text(number: int | None) -> str:
+    """Bytes for people, in decimal units."""
+    if number is None:
+        return "size not published"
+    if number >= 10**9:
+        return f"{number / 1e9:.2f} GB"
+    return f"{number / 1e6:.0f} MB" if number >= 10**6 else f"{max(number // 1000, 1)} kB"
 
 
 def identities(name: str) -> ModelIdentities:
@@ -125,45 +182,7 @@ def identities(name: str) -> ModelIdentities:
         BadConfig: no preset has this name.
         WeightsMissing: a model's files are absent.
     """
-    folder = find_preset(name).folder
+    preset = find_preset(name)
     return ModelIdentities(
-        **{role: folder_identity(folder / sub) for role, sub in COMPONENTS.items()}
+        **{role: folder_identity(folder_of(preset.component(role))) for role in ROLES}
     )
-
-
-@lru_cache(maxsize=2)
-def detector(preset: str, device: str) -> BoxDetector:
-    """The preset's Grounding DINO; loaded once in a process and kept."""
-    from models.grounding_dino import GroundingDinoDetector
-
-    folder = find_preset(preset).folder / COMPONENTS["detector"]
-    return GroundingDinoDetector.load(folder, device=resolve_device(device))
-
-
-@lru_cache(maxsize=2)
-def segmenter(preset: str, device: str) -> PromptableSegmenter:
-    """The preset's SAM; loaded once in a process and kept."""
-    from models.sam import SamSegmenter
-
-    folder = find_preset(preset).folder / COMPONENTS["segmenter"]
-    return SamSegmenter.load(folder, device=resolve_device(device))
-
-
-@lru_cache(maxsize=2)
-def text_segmenter(preset: str, device: str) -> CoarseTextSegmenter:
-    """The preset's CLIPSeg; loaded once in a process and kept."""
-    from models.clipseg import ClipSegSegmenter
-
-    folder = find_preset(preset).folder / COMPONENTS["text_segmenter"]
-    return ClipSegSegmenter.load(folder, device=resolve_device(device))
-
-
-def resolve_device(device: str) -> str:
-    """Make "auto" cuda, mps or cpu, whichever this machine has first."""
-    if device != "auto":
-        return device
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from models.protocols import ModelIdentity
 from segmentation.errors import WeightsDamaged, WeightsMissing
@@ -54,7 +55,18 @@ def load_weights(model: nn.Module, folder: Path) -> None:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsDamaged(f"{path} cannot be read ({error}); get the file again") from error
-    wanted = model.state_dict()
+    faults = faults_between(state, model.state_dict())
+    if faults:
+        raise WeightsDamaged(f"{path} does not fit its config.json: {faults}")
+    model.load_state_dict(state, strict=True)
+
+
+def faults_between(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """What keeps weights from being a model's: keys missing, unknown or of another shape.
+
+    Returns:
+        The first eight faults as a sentence's end; empty if there is none.
+    """
     faults = [f"{key} is missing" for key in wanted.keys() - state.keys()]
     faults += [f"{key} is unknown" for key in state.keys() - wanted.keys()]
     faults += [
@@ -62,11 +74,8 @@ def load_weights(model: nn.Module, folder: Path) -> None:
         for key in wanted.keys() & state.keys()
         if state[key].shape != wanted[key].shape
     ]
-    if faults:
-        shown = "; ".join(sorted(faults)[:8])
-        more = f" and {len(faults) - 8} more" if len(faults) > 8 else ""
-        raise WeightsDamaged(f"{path} does not fit its config.json: {shown}{more}")
-    model.load_state_dict(state, strict=True)
+    more = f" and {len(faults) - 8} more" if len(faults) > 8 else ""
+    return "; ".join(sorted(faults)[:8]) + more
 
 
 def folder_identity(folder: Path) -> ModelIdentity:

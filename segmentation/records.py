@@ -47,6 +47,9 @@ class ImageEmbedding:
     """A promptable segmenter's image features; no threshold has touched them."""
 
     AXES: ClassVar[dict[str, tuple[str, ...]]] = {"features": ("channel", "grid_y", "grid_x")}
+    HALF_PRECISION: ClassVar[frozenset[str]] = frozenset({"features"})
+    """A store may keep 11 bits of mantissa: benchmarks/half_precision.py measures that masks stay
+    the same."""
 
     features: Float32
     """float32 (C, h, w): the encoder's output for the padded input square."""
@@ -104,6 +107,7 @@ class StuffLogits:
     """A coarse text segmenter's scores; no threshold has touched them."""
 
     AXES: ClassVar[dict[str, tuple[str, ...]]] = {"logits": ("prompt", "grid_y", "grid_x")}
+    HALF_PRECISION: ClassVar[frozenset[str]] = frozenset({"logits"})
 
     logits: Float32
     """float32 (C, h, w), one plane a prompt, on a grid stretched over the original image

@@ -32,7 +32,8 @@ R = TypeVar("R", bound=Record)
 def to_files(record: Record, provenance: Mapping[str, Any]) -> dict[str, bytes]:
     """The files of a Zarr v3 group that holds the record: name within the group → bytes.
 
-    Booleans are packed eight to a byte along their last axis.
+    Booleans are packed eight to a byte along their last axis; float32 fields that a record names
+    in HALF_PRECISION are stored as float16, and read back as float32.
     """
     import zarr
     from zarr.codecs import ZstdCodec
@@ -45,6 +46,7 @@ def to_files(record: Record, provenance: Mapping[str, Any]) -> dict[str, bytes]:
     memory = MemoryStore(store_dict=contents)
     group = zarr.create_group(memory, zarr_format=3)
     axes: Mapping[str, tuple[str, ...]] = record.AXES
+    halves: frozenset[str] = getattr(record, "HALF_PRECISION", frozenset())
     # mypy takes the class for one of its instances when it asks whether it can be hashed.
     kind: Any = type(record)
     for field in dataclasses.fields(record):
@@ -56,6 +58,9 @@ def to_files(record: Record, provenance: Mapping[str, Any]) -> dict[str, bytes]:
         names = list(axes[field.name])
         packed = value.dtype == np.bool_
         arrays[field.name] = {"shape": list(value.shape), "packed": packed}
+        if field.name in halves and _fits_half(value):
+            arrays[field.name]["half"] = True
+            value = value.astype(np.float16)
         if packed:
             value = np.packbits(value, axis=-1)
             names[-1] += "_bits"
@@ -119,7 +124,14 @@ def from_files(files: Mapping[str, bytes], kind: type[R]) -> R:
         ) from error
 
 
+def _fits_half(array: NDArray[Any]) -> bool:
+    """Whether every value is in half precision's range; one that is not is kept as it is."""
+    return bool(np.abs(array).max(initial=0) <= np.finfo(np.float16).max)
+
+
 def _unpacked(array: NDArray[Any], about: Mapping[str, Any]) -> NDArray[Any]:
+    if about.get("half"):
+        return array.astype(np.float32)
     if not about["packed"]:
         return array
     shape = tuple(about["shape"])

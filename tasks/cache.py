@@ -23,6 +23,9 @@ from prefect.serializers import Serializer
 from prefect.tasks import exponential_backoff
 from pydantic import Field
 
+from models.components import Role
+from models.loading import precision_of, resolve_device
+from models.presets import find_preset
 from segmentation.errors import ArtifactMissing, TransientError
 from segmentation.records import Record
 from storage.store import ArtifactRef, ArtifactStore
@@ -162,12 +165,28 @@ def _provenance(
             other: digest for other, digest in work.digests.items() if other in UPSTREAM[stage]
         },
         "algorithm_version": ALGORITHM_VERSIONS[stage],
-        "device": work.device,
+        **_arithmetic(stage, work),
         "seconds": seconds,
         "result": result,
     }
 
 
+def _arithmetic(stage: Stage, work: ImageWork) -> dict[str, str]:
+    """Device and precision: they are no part of a key, and may change a result's last digits."""
+    device = resolve_device(work.device)
+    role = _BACKBONES.get(stage)
+    if role is None:
+        return {"device": device, "precision": "fp32"}
+    component = find_preset(work.preset).component(role)
+    return {"device": device, "precision": precision_of(component, device, work.precision)}
+
+
+_BACKBONES: dict[Stage, Role] = {
+    "embed_image": "segmenter",
+    "ground_things": "detector",
+    "score_stuff": "text_segmenter",
+}
+"""The stages that run a backbone; only these use another precision than fp32."""
 UPSTREAM: dict[Stage, tuple[Stage, ...]] = {
     "embed_image": (),
     "ground_things": (),

@@ -15,7 +15,7 @@ from tasks.work import Stage
 
 ALGORITHM_VERSIONS: dict[Stage, int] = {
     "embed_image": 1,
-    "ground_things": 1,
+    "ground_things": 2,
     "score_stuff": 1,
     "things": 1,
     "stuff_regions": 1,

@@ -5,7 +5,7 @@ They do not depend on any threshold, so a changed threshold never runs a backbon
 
 from __future__ import annotations
 
-from models.presets import detector, segmenter, text_segmenter
+from models.loading import detector, segmenter, text_segmenter
 from segmentation.errors import BadImage
 from segmentation.images import load_image, read_image_bytes
 from segmentation.records import GroundedBoxes, ImageEmbedding, StuffLogits, UInt8
@@ -24,17 +24,19 @@ def _pixels(work: ImageWork) -> UInt8:
 
 def _embed(work: ImageWork, store: ArtifactStore) -> ImageEmbedding:
     """SAM's image encoder: the embedding that every later prompt uses."""
-    return segmenter(work.preset, work.device).embed(_pixels(work))
+    return segmenter(work.preset, work.device, work.precision).embed(_pixels(work))
 
 
 def _ground(work: ImageWork, store: ArtifactStore) -> GroundedBoxes:
     """Grounding DINO: a score for every query box and token of the thing words."""
-    return detector(work.preset, work.device).ground(_pixels(work), work.categories.thing_prompts)
+    return detector(work.preset, work.device, work.precision).ground(
+        _pixels(work), work.categories.thing_prompts
+    )
 
 
 def _score(work: ImageWork, store: ArtifactStore) -> StuffLogits:
     """CLIPSeg: a coarse grid of logits for every stuff word."""
-    model = text_segmenter(work.preset, work.device)
+    model = text_segmenter(work.preset, work.device, work.precision)
     return model.score(_pixels(work), work.categories.stuff_prompts)
 
 

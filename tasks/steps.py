@@ -5,7 +5,7 @@ The functions are in `segmentation`; here is only where their inputs come from.
 
 from __future__ import annotations
 
-from models.presets import segmenter
+from models.loading import segmenter
 from segmentation.panoptic import fuse
 from segmentation.records import (
     GroundedBoxes,
@@ -31,7 +31,7 @@ def _things(work: ImageWork, store: ArtifactStore) -> ThingMasks:
         store.read(work.key("embed_image"), ImageEmbedding),
         work.categories,
         work.config.things,
-        segmenter=segmenter(work.preset, work.device),
+        segmenter=segmenter(work.preset, work.device, work.precision),
     )
 
 
@@ -52,7 +52,7 @@ def _stuff_masks(work: ImageWork, store: ArtifactStore) -> StuffMasks:
         store.read(work.key("embed_image"), ImageEmbedding),
         work.categories,
         work.config.stuff_masks,
-        segmenter=segmenter(work.preset, work.device),
+        segmenter=segmenter(work.preset, work.device, work.precision),
         seed_material=work.digests["stuff_masks"],
     )
 

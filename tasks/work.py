@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from models.components import PrecisionChoice
 from segmentation.categories import Categories
 from segmentation.config import PipelineConfig
 from storage.keys import ArtifactKey
@@ -57,6 +58,7 @@ class ImageWork(BaseModel):
     models: dict[str, dict[str, str]]
     """Architecture and sha256 of each of the preset's models, by role."""
     device: str
+    precision: PrecisionChoice = "auto"
     store_url: str
     max_pixels: int
     digests: dict[Stage, str]

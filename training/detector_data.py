@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.captions import SEPARATOR, Encoding
-from models.grounding_dino import normalise
+from models.grounding import normalise
 from scenes.vocabulary import COLOURED_THINGS, COLOURS, HELD_OUT_PAIRS, THINGS
 from training.scene_cache import SceneCache
 
@@ -21,9 +21,9 @@ box's shape in shares of the image is its shape in pixels."""
 ASPECT_CHANCES = (0.5, 0.25, 0.25)
 LEAST_VISIBLE = 0.4
 """A box is kept if this share of it is inside the crop."""
-PLAIN_SHARE = 0.45
+PLAIN_SHARE = 0.4
 """Share of captions that name objects without colours, as most people do."""
-COLOUR_SHARE = 0.2
+COLOUR_SHARE = 0.3
 """Share of captions that name colours alone, so that a colour is learned apart from its object."""
 TRAINED_PHRASES = tuple(
     f"{colour} {name}"

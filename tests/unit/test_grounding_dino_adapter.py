@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from models.grounding_dino import GroundingDinoDetector, preprocess, to_pixels
+from models.grounding import preprocess, to_pixels
+from models.grounding_dino import GroundingDinoDetector
 from models.grounding_dino_build import CaptionTokenizer, quiet_package
 from segmentation.errors import WeightsDamaged, WeightsMissing
 from training.detector_model import CONFIG, new_model, training_pass, write_vocabulary

@@ -79,7 +79,7 @@ class Row:
     """Of the four steps, a scene."""
 
 
-def perceive(seeds: range, preset: str) -> list[Perceived]:
+def perceive(seeds: range, preset: str, precision: str = "auto") -> list[Perceived]:
     """Run the three backbones once a scene."""
     found = []
     for seed in seeds:
@@ -87,9 +87,11 @@ def perceive(seeds: range, preset: str) -> list[Perceived]:
         found.append(
             Perceived(
                 GroundTruth.of(panoptic_of(scene, CATEGORIES)),
-                detector(preset, "auto").ground(scene.image, CATEGORIES.thing_prompts),
-                segmenter(preset, "auto").embed(scene.image),
-                text_segmenter(preset, "auto").score(scene.image, CATEGORIES.stuff_prompts),
+                detector(preset, "auto", precision).ground(scene.image, CATEGORIES.thing_prompts),
+                segmenter(preset, "auto", precision).embed(scene.image),
+                text_segmenter(preset, "auto", precision).score(
+                    scene.image, CATEGORIES.stuff_prompts
+                ),
             )
         )
     return found

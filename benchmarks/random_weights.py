@@ -13,7 +13,7 @@ from torch import nn
 
 from models.grounding_dino_build import CaptionTokenizer, build_grounding_dino
 from models.presets import BUNDLED
-from models.published import grounding_dino_config, sam_config
+from models.published import SwinSize, grounding_dino_config, sam_config
 from scenes.vocabulary import STUFF, THINGS
 
 
@@ -25,34 +25,39 @@ def write_models(folder: Path, *, sam: str) -> None:
         sam: vit_b, vit_l or vit_h.
     """
     torch.manual_seed(0)
-    _grounding_dino(folder / "grounding_dino_swin_t")
-    _sam(folder / f"sam_{sam}", sam)
-    _clipseg(folder / "clipseg_rd64")
+    write_grounding_dino(folder / "grounding_dino_swin_t", "swin_t")
+    write_sam(folder / f"sam_{sam}", sam)
+    write_clipseg(folder / "clipseg_rd64")
 
 
-def _grounding_dino(folder: Path) -> None:
-    config = grounding_dino_config("swin_t")
+def write_grounding_dino(folder: Path, size: SwinSize) -> None:
+    """A model folder of Grounding DINO."""
+    config = grounding_dino_config(size)
     known = {100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 1012: ".", 1029: "?"}
     words = " ".join((*THINGS, *STUFF)).split()
     known |= {2000 + number: word for number, word in enumerate(words)} | {0: "[PAD]"}
     rows = [known.get(row, f"[unused{row}]") for row in range(config["bert"]["vocab_size"])]
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.txt").write_text("\n".join(rows) + "\n", encoding="utf-8")
     _save(folder, build_grounding_dino(config, CaptionTokenizer(folder / "vocab.txt")), config)
 
 
-def _sam(folder: Path, variant: str) -> None:
+def write_sam(folder: Path, variant: str) -> None:
+    """A model folder of SAM: vit_b, vit_l or vit_h."""
     from models._sam_network import build_published_sam
 
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     _save(folder, build_published_sam(variant), sam_config(variant))
 
 
-def _clipseg(folder: Path) -> None:
+def write_clipseg(folder: Path) -> None:
+    """A model folder of CLIPSeg rd64."""
     from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
 
-    config = CLIPSegConfig(reduce_dim=64, use_complex_transposed_convolution=True)
-    folder.mkdir(parents=True)
+    config = CLIPSegConfig(
+        reduce_dim=64, use_complex_transposed_convolution=True, vision_config={"patch_size": 16}
+    )
+    folder.mkdir(parents=True, exist_ok=True)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(BUNDLED / "clipseg" / name, folder / name)
     size = {"size": {"height": 352, "width": 352}}

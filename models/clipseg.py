@@ -4,11 +4,11 @@ Lüddecke and Ecker, "Image Segmentation Using Text and Image Prompts", CVPR 202
 implementation of transformers. Its own forward pass repeats the image for every prompt; here the
 vision tower runs once an image, and only the small decoder runs once a prompt.
 
-Frames: a picture of H x W pixels is resized, keeping its shape, so that its long side is the
-model's size S, to (h, w); padding below and on the right makes it S x S. The model answers with one
-logit for each of its S x S input pixels, so the first h rows and w columns are exactly the picture:
-they are the grid that `score` returns, stretched over the picture by the same factors in both
-directions but for the rounding of the short side to whole pixels.
+Frames: the published model was made for pictures that are stretched to its S x S pixels; (h, w) is
+then (S, S). A model whose preprocessor_config.json says "do_pad" keeps a picture's shape: the long
+side becomes S, the short one its share of it, and padding below and on the right fills the square.
+The model answers with one logit for each of its S x S input pixels, so the first h rows and w
+columns are exactly the picture: they are the grid that `score` returns, stretched over the picture.
 """
 
 from __future__ import annotations
@@ -45,9 +45,13 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     """Of red, green and blue in [0, 1]; padding has this colour. By default ImageNet's."""
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    pad: bool = False
+    """Keep a picture's shape and fill up the square, rather than stretch the picture to it."""
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
-        """(h, w) of a resized picture: the long side is S, the short one at least 1."""
+        """(h, w) of a resized picture, each at least 1 and at most S."""
+        if not self.pad:
+            return self.size, self.size
         long = max(height, width)
         # Integers round half up; floating point would depend on the order of the operations.
         h, w = ((2 * side * self.size + long) // (2 * long) for side in (height, width))
@@ -133,7 +137,7 @@ class ClipSegSegmenter:
                 than the text tower's limit is cut.
 
         Returns:
-            Logits float32 (C, h, w): the picture as the model saw it, S pixels on its long side.
+            Logits float32 (C, h, w): the picture as the model saw it.
 
         Raises:
             RecordError: the image is not uint8 (H, W, 3), or empty.
@@ -215,6 +219,7 @@ def _preprocessing(directory: Path, config: CLIPSegConfig) -> Preprocessing:
             size=side,
             mean=_triple(fields.get("image_mean", Preprocessing.mean)),
             std=_triple(fields.get("image_std", Preprocessing.std)),
+            pad=fields.get("do_pad") is True,
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise WeightsDamaged(

@@ -30,7 +30,12 @@ def export(model: CLIPSegForImageSegmentation, tokenizer: CLIPTokenizer, directo
         _write_json(aside / "config.json", {**config, **names})
         _write_json(
             aside / "preprocessor_config.json",
-            {"size": IMAGE_SIZE, "image_mean": list(MEAN), "image_std": list(STD)},
+            {
+                "size": IMAGE_SIZE,
+                "do_pad": True,
+                "image_mean": list(MEAN),
+                "image_std": list(STD),
+            },
         )
         tokenizer.save_pretrained(aside)
         weights = {

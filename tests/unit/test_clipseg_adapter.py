@@ -13,7 +13,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPTokenizer
+from transformers import (
+    CLIPSegConfig,
+    CLIPSegForImageSegmentation,
+    CLIPTokenizer,
+    ViTImageProcessor,
+)
 
 from models.clipseg import ClipSegSegmenter, Preprocessing
 from models.weights import folder_identity
@@ -69,7 +74,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.save_pretrained(directory)
     _small_tokenizer().save_pretrained(directory)
     (directory / "preprocessor_config.json").write_text(
-        json.dumps({"size": SIZE, "image_mean": [GREY / 255] * 3, "image_std": [0.25] * 3})
+        json.dumps(
+            {
+                "size": SIZE,
+                "do_pad": True,
+                "image_mean": [GREY / 255] * 3,
+                "image_std": [0.25] * 3,
+            }
+        )
     )
     return directory
 
@@ -113,7 +125,7 @@ def test_any_size_gets_a_grid_of_its_own_shape(
 
 @given(st.integers(1, 20_000), st.integers(1, 20_000))
 def test_resizing_keeps_the_shape_of_the_picture(height: int, width: int) -> None:
-    preprocessing = Preprocessing(size=352)
+    preprocessing = Preprocessing(size=352, pad=True)
     h, w = preprocessing.input_size(height, width)
     assert max(h, w) == 352
     assert min(h, w) >= 1
@@ -124,16 +136,39 @@ def test_resizing_keeps_the_shape_of_the_picture(height: int, width: int) -> Non
 
 @pytest.mark.parametrize("size", [(20, 48), (48, 20), (13, 31), (100, 61)])
 def test_preprocessing_commutes_with_transposition(size: tuple[int, int]) -> None:
-    preprocessing = Preprocessing(size=SIZE)
+    preprocessing = Preprocessing(size=SIZE, pad=True)
     image = _picture(*size)
     turned = preprocessing(image.transpose(1, 0, 2)).transpose(2, 3)
     # One step of 8 bits: the resampling rounds between its two passes.
     assert float((turned - preprocessing(image)).abs().max()) < 1.01 / 255 / 0.224
 
 
+@pytest.mark.parametrize("size", [(480, 640), (352, 352), (1000, 700), (20, 30)])
+def test_without_padding_preprocessing_is_that_of_the_published_processor(
+    size: tuple[int, int],
+) -> None:
+    processor = ViTImageProcessor(
+        size={"height": 352, "width": 352},
+        image_mean=list(Preprocessing.mean),
+        image_std=list(Preprocessing.std),
+        resample=2,
+    )
+    theirs = processor(
+        images=[_picture(*size)], return_tensors="pt", input_data_format="channels_last"
+    )["pixel_values"]
+    # Theirs divides by 255 and by the deviation in one step: the last bit may differ.
+    torch.testing.assert_close(Preprocessing(size=352)(_picture(*size)), theirs, atol=5e-7, rtol=0)
+
+
+def test_a_stretched_picture_has_the_models_own_grid(copy: Path) -> None:
+    (copy / "preprocessor_config.json").write_text(json.dumps({"size": SIZE}))
+    result = ClipSegSegmenter.load(copy).score(_picture(30, 90), WORDS)
+    assert result.logits.shape == (3, SIZE, SIZE) and result.image_size == (30, 90)
+
+
 def test_padding_is_below_and_on_the_right_and_has_the_mean_colour() -> None:
     white = np.full((10, 20, 3), 255, dtype=np.uint8)
-    pixels = Preprocessing(size=SIZE)(white)
+    pixels = Preprocessing(size=SIZE, pad=True)(white)
     assert (pixels[..., :24, :] > 1).all()
     assert (pixels[..., 24:, :] == 0).all()
 
@@ -284,6 +319,7 @@ def test_a_folder_as_older_versions_wrote_it_loads(segmenter: ClipSegSegmenter, 
         json.dumps(
             {
                 "size": {"height": SIZE, "width": SIZE},
+                "do_pad": True,
                 "image_mean": [GREY / 255] * 3,
                 "image_std": [0.25] * 3,
             }
@@ -299,6 +335,6 @@ def test_a_folder_as_older_versions_wrote_it_loads(segmenter: ClipSegSegmenter, 
 
 
 def test_the_model_may_see_more_pixels_than_it_has_positions(copy: Path) -> None:
-    (copy / "preprocessor_config.json").write_text('{"size": 64}')
+    (copy / "preprocessor_config.json").write_text('{"size": 64, "do_pad": true}')
     result = ClipSegSegmenter.load(copy).score(_picture(32, 64), WORDS)
     assert result.logits.shape == (3, 32, 64)

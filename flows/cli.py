@@ -380,7 +380,10 @@ def run_flow(name: str, verbose: bool, **parameters: Any) -> dict[str, Any]:
     set_up_prefect(verbose)
     from flows.history import wait_for_history
     from flows.progress import progress_bar
+    from models.loading import resolve_device
 
+    if "device" in parameters:
+        resolve_device(parameters["device"])
     flow = getattr(importlib.import_module(FLOWS[name]), name)
     with progress_bar(Console(stderr=True)):
         report: dict[str, Any] = flow(**parameters)

@@ -154,6 +154,10 @@ def find_preset(name: str, *, need_weights: bool = True) -> Preset:
         for component in preset.components
         if need_weights and not (folder_of(component) / WEIGHTS).is_file()
     ]
+    if bundled := [component for component in missing if component in TINY]:
+        raise WeightsMissing(
+            f"{folder_of(bundled[0])}, which ships with zeropan, is not there; install zeropan again"
+        )
     if missing:
         files = [file for component in missing for file in component.files]
         listed = ", ".join(f"{file.name} ({size_text(file.bytes)})" for file in files)

@@ -69,7 +69,12 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "a word twice": (["{good}", "--things", "cup, cup"], ["'cup'", "twice"]),
     "no words": (["{good}"], ["--things"]),
-    "preset without weights": (["{good}", *GOOD, "--preset", "reference"], ["reference", "tiny"]),
+    "preset without weights": (
+        ["{good}", *GOOD, "--preset", "reference"],
+        ["sam_vit_h_4b8939.pth (2.56 GB)", "zeropan models pull reference", "ZEROPAN_MODELS"],
+    ),
+    "unknown model": (["{good}", *GOOD, "--preset", "tiny+sam_vit_x"], ["sam_vit_x", "sam_vit_h"]),
+    "unknown device": (["{good}", *GOOD, "--device", "tpu"], ["tpu", "cpu"]),
     "unknown preset": (["{good}", *GOOD, "--preset", "tinny"], ["tinny", "'tiny'"]),
     "unknown method": (["{good}", *GOOD, "--method", "best"], ["best", "reference"]),
     "configuration missing": (["{good}", *GOOD, "--config", "nowhere.yaml"], ["nowhere.yaml"]),

@@ -14,7 +14,7 @@ from PIL import Image
 
 from flows.rerun import forced, rerun
 from flows.segment import segment_images
-from models import presets
+from models import loading, presets
 from segmentation.errors import BadInput
 from storage.store import ArtifactStore
 from storage.upkeep import entries
@@ -135,12 +135,12 @@ def test_weights_that_are_gone_leave_the_stages_that_need_none(
 ) -> None:
     folder, before = home
     monkeypatch.setattr(presets, "BUNDLED", tmp_path / "nowhere")
-    presets.segmenter.cache_clear()
+    loading._load.cache_clear()
     report = rerun(
         before["tracking_run_id"], changes=["panoptic.min_stuff_area=0.2"], home=str(folder)
     )
     assert computed(report) == ["panoptic"]
-    with pytest.raises(Exception, match="weights of preset 'tiny' are not on this machine"):
+    with pytest.raises(Exception, match="which ships with zeropan, is not there"):
         rerun(before["tracking_run_id"], changes=["things.box_threshold=0.7"], home=str(folder))
 
 

@@ -95,9 +95,12 @@ RECORDS: list[Record] = [
 
 def assert_same(first: Record, second: Record) -> None:
     assert type(first) is type(second)
+    halves = getattr(first, "HALF_PRECISION", frozenset())
     for name, value in vars(first).items():
         other = getattr(second, name)
         if isinstance(value, np.ndarray):
+            if name in halves:
+                value = value.astype(np.float16).astype(np.float32)
             np.testing.assert_array_equal(value, other)
             assert value.dtype == other.dtype
         else:
@@ -112,6 +115,26 @@ def test_every_record_comes_back_as_it_was(store: ArtifactStore, number: int) ->
     assert store.find(key()) == ref
     assert store.is_whole(ref)
     assert store.provenance(key()) == {"seconds": 1.5}
+
+
+@pytest.mark.parametrize("value", [1e5, np.inf, np.nan])
+def test_what_half_precision_cannot_hold_is_kept_whole(store: ArtifactStore, value: float) -> None:
+    features = np.full((2, 3, 4), value, np.float32)
+    features[0] = 1 / 3
+    store.write(key(), ImageEmbedding(features, (5, 6), (50, 60)), provenance={})
+    found = store.read(key(), ImageEmbedding).features
+    np.testing.assert_array_equal(found, features)
+    assert found.dtype == np.float32
+
+
+def test_half_precision_halves_an_embedding(store: ArtifactStore) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((64, 16, 16), dtype=np.float32)
+    ref = store.write(key(), ImageEmbedding(noise, (5, 6), (50, 60)), provenance={})
+    stored = sum(len(data) for data in store.load(store.marker(key())).values())
+    assert stored < 0.55 * noise.nbytes
+    back = store.read(ref, ImageEmbedding).features
+    np.testing.assert_allclose(back, noise, rtol=2**-11, atol=1e-7)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))

@@ -156,7 +156,8 @@ def find_preset(name: str, *, need_weights: bool = True) -> Preset:
     ]
     if bundled := [component for component in missing if component in TINY]:
         raise WeightsMissing(
-            f"{folder_of(bundled[0])}, which ships with zeropan, is not there; install zeropan again"
+            f"{folder_of(bundled[0])}, which ships with zeropan, is not there; "
+            "install zeropan again"
         )
     if missing:
         files = [file for component in missing for file in component.files]

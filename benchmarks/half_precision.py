@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.method import CATEGORIES, Perceived, perceive, score
-from evaluation.comparison import changed_pixels, compare_results
+from evaluation.comparison import changed_pixels
+from evaluation.comparison import compare as compare_results
 from models.loading import segmenter
 from models.presets import find_preset
 from segmentation.config import PipelineConfig

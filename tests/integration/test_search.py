@@ -1,4 +1,4 @@
-"""The searches that people type into MLflow: by category, image, parent run, and what was changed."""
+"""The searches that people type into MLflow: by category, image, parent run, change."""
 
 from __future__ import annotations
 

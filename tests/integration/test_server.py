@@ -52,7 +52,7 @@ def test_the_deployments_are_accepted(server: dict[str, str]) -> None:
     )  # fmt: skip
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
     found = {d["name"]: d for d in ask(server["PREFECT_API_URL"], "deployments/filter")}
-    assert set(found) == {"nightly", "changed-thresholds"}
+    assert set(found) == {"nightly", "changed-thresholds", "rerun"}
     for deployment in found.values():
         (step,) = deployment["pull_steps"]
         assert step["prefect.deployments.steps.set_working_directory"]["directory"] == str(ROOT)

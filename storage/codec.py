@@ -7,6 +7,7 @@ and what was checked is what is read.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import typing
 from collections.abc import Mapping
@@ -35,16 +36,13 @@ def to_files(record: Record, provenance: Mapping[str, Any]) -> dict[str, bytes]:
     Booleans are packed eight to a byte along their last axis; float32 fields that a record names
     in HALF_PRECISION are stored as float16, and read back as float32.
     """
-    import zarr
-    from zarr.codecs import ZstdCodec
     from zarr.core.buffer import Buffer
-    from zarr.storage import MemoryStore
+    from zarr.core.sync import sync
 
     arrays: dict[str, dict[str, Any]] = {}
     fields: dict[str, Any] = {}
+    values: dict[str, tuple[NDArray[Any], list[str]]] = {}
     contents: dict[str, Buffer] = {}
-    memory = MemoryStore(store_dict=contents)
-    group = zarr.create_group(memory, zarr_format=3)
     axes: Mapping[str, tuple[str, ...]] = record.AXES
     halves: frozenset[str] = getattr(record, "HALF_PRECISION", frozenset())
     # mypy takes the class for one of its instances when it asks whether it can be hashed.
@@ -64,23 +62,43 @@ def to_files(record: Record, provenance: Mapping[str, Any]) -> dict[str, bytes]:
         if packed:
             value = np.packbits(value, axis=-1)
             names[-1] += "_bits"
-        group.create_array(
-            field.name,
-            data=np.ascontiguousarray(value),
-            chunks=tuple(max(1, length) for length in value.shape),
-            compressors=ZstdCodec(level=COMPRESSION_LEVEL),
-            dimension_names=names,
-        )
-    group.update_attributes(
-        {
-            "zeropan_schema": SCHEMA,
-            "record": kind.__name__,
-            "arrays": arrays,
-            "fields": fields,
-            "provenance": dict(provenance),
-        }
-    )
+        values[field.name] = np.ascontiguousarray(value), names
+    attributes = {
+        "zeropan_schema": SCHEMA,
+        "record": kind.__name__,
+        "arrays": arrays,
+        "fields": fields,
+        "provenance": dict(provenance),
+    }
+    sync(_write_group(contents, values, attributes))
     return {name: buffer.to_bytes() for name, buffer in contents.items()}
+
+
+async def _write_group(
+    contents: dict[str, Any],
+    values: Mapping[str, tuple[NDArray[Any], list[str]]],
+    attributes: dict[str, Any],
+) -> None:
+    """All arrays at once: a trip to Zarr's own thread for each costs more than its bytes."""
+    from zarr.api.asynchronous import create_group
+    from zarr.codecs import ZstdCodec
+    from zarr.storage import MemoryStore
+
+    group = await create_group(
+        store=MemoryStore(store_dict=contents), zarr_format=3, attributes=attributes
+    )
+    await asyncio.gather(
+        *(
+            group.create_array(
+                name,
+                data=value,
+                chunks=tuple(max(1, length) for length in value.shape),
+                compressors=ZstdCodec(level=COMPRESSION_LEVEL),
+                dimension_names=names,
+            )
+            for name, (value, names) in values.items()
+        )
+    )
 
 
 def from_files(files: Mapping[str, bytes], kind: type[R]) -> R:
@@ -89,18 +107,11 @@ def from_files(files: Mapping[str, bytes], kind: type[R]) -> R:
     Raises:
         ArtifactDamaged: the files hold another kind of record, or none.
     """
-    import zarr
-    from zarr.core.buffer import cpu
-    from zarr.storage import MemoryStore
+    from zarr.core.sync import sync
 
     cls: Any = kind
-    memory = MemoryStore(
-        store_dict={name: cpu.Buffer.from_bytes(data) for name, data in files.items()},
-        read_only=True,
-    )
     try:
-        group = zarr.open_group(memory, mode="r", zarr_format=3)
-        attributes: dict[str, Any] = dict(group.attrs)
+        attributes, arrays = sync(_read_group(files))
         if attributes["record"] != kind.__name__ or attributes["zeropan_schema"] != SCHEMA:
             raise ArtifactDamaged(
                 f"expected a {kind.__name__} of schema {SCHEMA}, got a {attributes['record']} of "
@@ -111,10 +122,7 @@ def from_files(files: Mapping[str, bytes], kind: type[R]) -> R:
             for name, value in attributes["fields"].items()
         }
         for name, about in attributes["arrays"].items():
-            array = group[name]
-            if not isinstance(array, zarr.Array):
-                raise TypeError(f"{name} is no array")
-            values[name] = _unpacked(np.asarray(array[...]), about)
+            values[name] = _unpacked(arrays[name], about)
         return kind(**values)
     except (KeyError, ValueError, TypeError, ValidationError, RecordError) as error:
         if isinstance(error, ArtifactDamaged):
@@ -122,6 +130,33 @@ def from_files(files: Mapping[str, bytes], kind: type[R]) -> R:
         raise ArtifactDamaged(
             f"the files do not hold a {kind.__name__} ({error}); prune the store and run again"
         ) from error
+
+
+async def _read_group(
+    files: Mapping[str, bytes],
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """The group's attributes and arrays, all arrays at once."""
+    from zarr import AsyncArray
+    from zarr.api.asynchronous import open_group
+    from zarr.core.buffer import cpu
+    from zarr.storage import MemoryStore
+
+    memory = MemoryStore(
+        store_dict={name: cpu.Buffer.from_bytes(data) for name, data in files.items()},
+        read_only=True,
+    )
+    group = await open_group(memory, mode="r", zarr_format=3)
+    attributes: dict[str, Any] = dict(group.attrs)
+
+    async def read(name: str) -> NDArray[Any]:
+        array = await group.getitem(name)
+        if not isinstance(array, AsyncArray):
+            raise TypeError(f"{name} is no array")
+        return np.asarray(await array.getitem(...))
+
+    names = list(attributes["arrays"])
+    found = await asyncio.gather(*(read(name) for name in names))
+    return attributes, dict(zip(names, found, strict=True))
 
 
 def _fits_half(array: NDArray[Any]) -> bool:

@@ -25,12 +25,12 @@ def main() -> None:
     stage, moment, image, home = sys.argv[1:]
     write = ArtifactStore.write
 
-    def write_or_die(self: ArtifactStore, key: Any, record: Any, *, provenance: Any) -> Any:
+    def write_or_die(self: ArtifactStore, key: Any, record: Any, **given: Any) -> Any:
         if key.stage == stage:
             if moment == "computing":
                 die()
             os.link = die
-        return write(self, key, record, provenance=provenance)
+        return write(self, key, record, **given)
 
     ArtifactStore.write = write_or_die  # type: ignore[method-assign]
     segment_images(images=[image], categories={"things": THINGS, "stuff": STUFF}, home=home)

@@ -48,7 +48,7 @@ CHANGED: dict[str, Any] = {
     "panoptic.max_hole_area": 0.001,
     "panoptic.max_crumb_area": 0.001,
     "panoptic.min_visible_share": 0.5,
-    "panoptic.fill": "none",
+    "panoptic.fill": ("none", "region"),
 }
 
 

@@ -36,8 +36,11 @@ class Files(Protocol):
         """Return once the names of all files in a folder would outlive a loss of power."""
         ...
 
-    def publish(self, name: str, data: bytes, *, replace: bool) -> bool:
-        """Make a file visible at once and whole. False: it was there and `replace` is not set."""
+    def publish(self, name: str, data: bytes, *, replace: bool, durable: bool = True) -> bool:
+        """Make a file visible at once and whole. False: it was there and `replace` is not set.
+
+        `durable` waits until the file would outlive a loss of power.
+        """
         ...
 
     def size(self, name: str) -> int | None:
@@ -76,7 +79,9 @@ class LocalFiles:
         for outer in Path(folder).parents:
             _sync_folder(self.root / outer)
 
-    def publish(self, name: str, data: bytes, *, replace: bool) -> bool:  # noqa: D102
+    def publish(  # noqa: D102
+        self, name: str, data: bytes, *, replace: bool, durable: bool = True
+    ) -> bool:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not tempfile: its files are for their owner alone, and a store may be shared.
@@ -85,14 +90,16 @@ class LocalFiles:
             with aside.open("xb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             if replace:
                 os.replace(aside, path)
             elif not _create(aside, path):
                 return False
         finally:
             aside.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        if durable:
+            _sync_folder(path.parent)
         return True
 
     def size(self, name: str) -> int | None:  # noqa: D102
@@ -144,7 +151,9 @@ class RemoteFiles:
     def sync(self, folder: str) -> None:  # noqa: D102
         return None
 
-    def publish(self, name: str, data: bytes, *, replace: bool) -> bool:  # noqa: D102
+    def publish(  # noqa: D102
+        self, name: str, data: bytes, *, replace: bool, durable: bool = True
+    ) -> bool:
         path = self._path(name)
         if replace:
             self._fs.pipe_file(path, data)

@@ -14,6 +14,7 @@ import errno
 import hashlib
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from segmentation.records import Record
 from storage.codec import from_files, to_files
 from storage.files import open_files
 from storage.keys import ArtifactKey
+from storage.lease import lease
 from storage.marker import ArtifactRef, Marker, marker_name
 
 __all__ = ["ArtifactRef", "ArtifactStore"]
@@ -116,6 +118,10 @@ class ArtifactStore:
         if winner.attempt != marker.attempt:
             self._abandon(marker)
         return winner.ref
+
+    def lease(self, key: ArtifactKey) -> AbstractContextManager[bool]:
+        """Be the one process that computes a key; False where another one has just done it."""
+        return lease(self.files, key, done=lambda: self._whole(key) is not None)
 
     def read(self, key: ArtifactKey | ArtifactRef, kind: type[R]) -> R:
         """Read a record, after checking every byte of it.

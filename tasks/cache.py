@@ -31,7 +31,7 @@ from segmentation.records import Record
 from storage.store import ArtifactRef, ArtifactStore
 from tasks.keys import ALGORITHM_VERSIONS
 from tasks.results import describe
-from tasks.work import ImageWork, Stage, StageOutcome
+from tasks.work import How, ImageWork, Stage, StageOutcome
 
 logger = logging.getLogger(__name__)
 
@@ -126,22 +126,51 @@ def _find_or_compute(stage: Stage, compute: Compute, work: ImageWork) -> StageOu
     store = ArtifactStore(work.store_url)
     key = work.key(stage)
     started = time.perf_counter()
-    forced = stage in work.force
-    found = None if forced else store.find(key)
-    if found is not None and store.is_whole(found):
-        result = store.provenance(found).get("result")
-        return _outcome(stage, found, "cached", time.perf_counter() - started, result)
-    if found is not None:
+    if stage in work.force:
+        return _compute(stage, compute, work, store, started)
+    found = store.find(key)
+    damaged = found is not None and not store.is_whole(found)
+    if damaged:
         logger.warning("artifact %s is damaged in %s: computing it again", key, work.store_url)
+    elif found is not None:
+        return _stored(stage, found, store, started)
+    with store.lease(key) as ours:
+        other = None if ours else store.find(key)
+        if other is not None and store.is_whole(other):
+            return _stored(stage, other, store, started)
+        return _compute(stage, compute, work, store, started, mended=damaged)
+
+
+def _stored(stage: Stage, ref: ArtifactRef, store: ArtifactStore, started: float) -> StageOutcome:
+    result = store.provenance(ref).get("result")
+    return _outcome(stage, ref, "cached", time.perf_counter() - started, result)
+
+
+def _compute(
+    stage: Stage,
+    compute: Compute,
+    work: ImageWork,
+    store: ArtifactStore,
+    started: float,
+    *,
+    mended: bool = False,
+) -> StageOutcome:
     record = compute(work, store)
-    computed_s = time.perf_counter() - started
     result = describe(record)
-    provenance = _provenance(stage, work, computed_s, result)
-    ref = store.write(key, record, provenance=provenance, replace=forced)
-    return _outcome(stage, ref, "computed", time.perf_counter() - started, result)
+    provenance = _provenance(stage, work, time.perf_counter() - started, result)
+    ref = store.write(work.key(stage), record, provenance=provenance, replace=stage in work.force)
+    return _outcome(stage, ref, "computed", time.perf_counter() - started, result, mended=mended)
 
 
-def _outcome(stage: Stage, ref: ArtifactRef, how: Any, seconds: float, result: Any) -> StageOutcome:
+def _outcome(
+    stage: Stage,
+    ref: ArtifactRef,
+    how: How,
+    seconds: float,
+    result: Any,
+    *,
+    mended: bool = False,
+) -> StageOutcome:
     return StageOutcome(
         stage=stage,
         digest=ref.digest,
@@ -149,6 +178,7 @@ def _outcome(stage: Stage, ref: ArtifactRef, how: Any, seconds: float, result: A
         how=how,
         seconds=seconds,
         result=result if isinstance(result, dict) else {},
+        mended=mended,
     )
 
 

@@ -85,3 +85,5 @@ class StageOutcome(BaseModel):
     """Seconds that this run spent on the stage's body; 0 when Prefect's cache answered."""
     result: dict[str, float]
     """Counts and shares that say what came out, such as {"instances": 7}."""
+    mended: bool = False
+    """Whether an artifact was stored under the key and its bytes were no longer those written."""

@@ -24,6 +24,7 @@ from segmentation.errors import ArtifactDamaged, ArtifactMissing
 from tasks import perception, steps
 from tasks.cache import UPSTREAM, StageOutcomeSerializer
 from tasks.keys import plan_keys
+from tasks.pixels import forget
 from tasks.work import STAGES, ImageRef, ImageWork, Stage, StageOutcome
 
 TASKS: dict[Stage, Task[[ImageWork], dict[str, Any]]] = {
@@ -102,6 +103,8 @@ def run_chain(
         # Something upstream was damaged after its task had answered. Its own task computes it
         # again, so a second pass mends the chain; a third would only hide a real fault.
         return _run_once(work, done, total, None)
+    finally:
+        forget(work.image.sha256)
 
 
 def _run_once(

@@ -9,12 +9,12 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
-from flows import cli_compare, cli_models, cli_scenes, cli_store
+from flows import cli_compare, cli_models, cli_scenes, cli_store, cli_track
 from flows.settings import DEFAULT_MAX_PIXELS, Places
 from models.components import PrecisionChoice
 from segmentation.errors import BadInput, WeightsError, ZeropanError
@@ -29,6 +29,7 @@ app = typer.Typer(
 app.command()(cli_compare.compare)
 app.add_typer(cli_store.app, name="store")
 app.add_typer(cli_models.app, name="models")
+app.add_typer(cli_track.app, name="track")
 app.add_typer(cli_scenes.app, name="scenes")
 
 Home = Annotated[
@@ -60,7 +61,10 @@ Preset = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for machines.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the log of the flow.")]
 
+RunnerName = Literal["auto", "threads", "processes", "dask"]
+
 FLOWS = {
+    "run": "flows.run",
     "segment_images": "flows.segment",
     "rerun": "flows.rerun",
     "sweep": "flows.sweep",
@@ -71,7 +75,14 @@ FLOWS = {
 
 @app.command()
 def run(
-    images: Annotated[list[str], typer.Argument(help="Image files or URLs.", metavar="IMAGE...")],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            help="Image files; or a data set: folders, globs, COCO image lists, .txt lists. Paths "
+            "or URLs such as s3://bucket/folder.",
+            metavar="IMAGE...|DATASET...",
+        ),
+    ],
     things: Annotated[
         str | None, typer.Option(help='Countable objects, comma-separated: "nigiri, cup".')
     ] = None,
@@ -96,12 +107,37 @@ def run(
     max_pixels: Annotated[
         int, typer.Option(min=1, help="Images with more pixels are refused.")
     ] = DEFAULT_MAX_PIXELS,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Of a data set: batches of images at a time.")
+    ] = 1,
+    runner: Annotated[
+        RunnerName,
+        typer.Option(help="Who runs them; auto: threads for one worker, else processes."),
+    ] = "auto",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Of a data set: only the first so many images.")
+    ] = None,
+    shuffle_seed: Annotated[
+        int | None,
+        typer.Option(help="Of a data set: a random order, so that several runs share the work."),
+    ] = None,
+    max_failures: Annotated[
+        int, typer.Option(min=0, help="Of a data set: more failed images end the run as failed.")
+    ] = 100,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="Of a data set: only images that failed before."),
+    ] = False,
+    pictures: Annotated[
+        int, typer.Option(min=0, help="Of a data set: images whose steps are drawn for MLflow.")
+    ] = 8,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Segment images for things and stuff named in words."""
+    """Segment images, or all of a data set, for things and stuff named in words."""
     from flows.inputs import refer_to
     from flows.request import build_request, split_words
+    from flows.sources import is_collection, list_images
 
     request = build_request(
         things=split_words(things),
@@ -111,25 +147,39 @@ def run(
         method=method,
         overrides=set_ or [],
     )
-    refer_to(images, max_pixels=max_pixels, decode=True)
-    report = run_flow(
-        "segment_images",
-        verbose,
-        images=images,
-        categories=request.categories.model_dump(mode="json"),
-        config=request.config,
-        preset=request.preset,
-        method=request.method,
-        home=home,
-        store=store,
-        output=output,
-        experiment=experiment,
-        run_name=name,
-        device=device,
-        precision=precision,
-        max_pixels=max_pixels,
-    )
-    show(report, as_json)
+    shared = {
+        "categories": request.categories.model_dump(mode="json"),
+        "config": request.config,
+        "preset": request.preset,
+        "method": request.method,
+        "home": home,
+        "store": store,
+        "output": output,
+        "experiment": experiment,
+        "run_name": name,
+        "device": device,
+        "precision": precision,
+        "max_pixels": max_pixels,
+    }
+    if retry_failed or is_collection(images):
+        list_images(images)
+        report = run_flow(
+            "run",
+            verbose,
+            sources=images,
+            workers=workers,
+            runner=runner,
+            limit=limit,
+            shuffle_seed=shuffle_seed,
+            max_failures=max_failures,
+            retry_failed=retry_failed,
+            pictures=pictures,
+            **shared,
+        )
+        show_dataset(report, as_json)
+        return
+    refer_to(images[:limit], max_pixels=max_pixels, decode=True)
+    show(run_flow("segment_images", verbose, images=images[:limit], **shared), as_json)
 
 
 @app.command()
@@ -396,6 +446,18 @@ def run_flow(name: str, verbose: bool, **parameters: Any) -> dict[str, Any]:
 def console() -> Console:
     """Where results are printed: as wide as the terminal, and wide enough where there is none."""
     return Console(width=None if sys.stdout.isatty() else 140)
+
+
+def show_dataset(report: dict[str, Any], as_json: bool) -> None:
+    """Print a data set's report; exit code 3 where images failed."""
+    from flows.dataset_report import DatasetReport, render_dataset
+
+    if as_json:
+        sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
+    else:
+        render_dataset(DatasetReport.model_validate(report), console())
+    if report["failed"]:
+        raise typer.Exit(3)
 
 
 def show(report: dict[str, Any], as_json: bool) -> None:

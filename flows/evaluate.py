@@ -44,7 +44,7 @@ class Judged:
     pq: float
 
 
-@flow(name="evaluate", validate_parameters=True)
+@flow(name="evaluate", validate_parameters=True, result_serializer="json")
 def evaluate(
     dataset: str,
     images: str | None = None,

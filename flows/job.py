@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flows.chain import plan_work
 from flows.recorded import RecordedInputs, RecordedRun, differences
@@ -48,6 +48,10 @@ class Job:
             device=self.device, precision=self.precision, max_pixels=self.max_pixels,
             force=self.force,
         )  # fmt: skip
+
+    def with_images(self, images: list[ImageRef]) -> Job:
+        """The same job with other images."""
+        return replace(self, images=images)
 
     @property
     def inputs(self) -> RecordedInputs:

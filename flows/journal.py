@@ -20,6 +20,7 @@ from flows.job import Job
 from flows.recorded import CONFIG_FILE, INPUTS_FILE, KIND_TAG, RecordedRun
 from flows.report import ImageReport, cache_counts
 from segmentation.categories import Categories
+from segmentation.images import shown
 from segmentation.records import Panoptic, UInt8
 from tasks.work import ImageRef, image_digest
 from tracking.errors import TrackingError
@@ -27,6 +28,7 @@ from tracking.image_files import EncodedPicture
 from tracking.pictures import PANELS
 from tracking.runs import TrackedRun
 from tracking.settings import TrackingSettings
+from tracking.spool import RunLog, SpooledRun
 from tracking.summary import description, metrics_of, run_name
 
 logger = logging.getLogger(__name__)
@@ -36,10 +38,18 @@ PACKAGES = ("torch", "transformers", "segment-anything", "groundingdino-py", "za
 
 @dataclass
 class Journal:
-    """Logs a flow run to MLflow; a fault of the tracking server becomes a warning."""
+    """Logs a flow run to MLflow.
 
-    uri: str
-    run: TrackedRun | None = None
+    A fault of the tracking server becomes a warning, and what could not be logged is kept on the
+    disk, from then on to the run's end, for `zeropan track flush`.
+    """
+
+    settings: TrackingSettings
+    home: Path
+    """Below it is kept what could not be logged."""
+    name: str
+    tags: Mapping[str, str]
+    run: RunLog | None = None
     warnings: list[str] = field(default_factory=list)
     changes: Mapping[str, object] = field(default_factory=dict)
     """What differs from the run that this one changes, or from the usual parameters."""
@@ -51,36 +61,52 @@ class Journal:
         settings = TrackingSettings.resolve(
             default_directory=job.places.home, experiment=job.experiment
         )
-        journal = cls(uri=settings.uri, changes=job.changes, origin=job.origin)
         subject = title or title_of(job.images)
-        name = job.name or run_name(subject, job.changes, changes_first=bool(job.origin))
+        journal = cls(
+            settings=settings,
+            home=job.places.home,
+            name=job.name or run_name(subject, job.changes, changes_first=bool(job.origin)),
+            tags=_tags(job, subject),
+            changes=job.changes,
+            origin=job.origin,
+        )
 
         def start() -> None:
-            journal.run = TrackedRun.start(settings, name=name, tags=_tags(job))
+            journal.run = TrackedRun.start(settings, name=journal.name, tags=journal.tags)
 
-        journal._try(start)
+        if not journal._try(start):
+            journal._try(journal._keep_on_disk)
         journal._with_run(lambda run: run.log_parameters(_parameters(job)))
-        files = {
-            CONFIG_FILE: job.request.to_yaml().encode(),
-            INPUTS_FILE: job.inputs.model_dump_json(indent=1).encode(),
-        }
-        journal._with_run(lambda run: run.log_files(files, folder=""))
-        journal._with_run(
+        journal.log_files({CONFIG_FILE: job.request.to_yaml().encode()}, folder="")
+        if job.images:
+            journal.log_inputs(job, subject)
+        return journal
+
+    def log_inputs(self, job: Job, subject: str) -> None:
+        """Log which images went into the run, so that it can be run again."""
+        inputs = job.inputs
+        self.log_files({INPUTS_FILE: inputs.model_dump_json(indent=1).encode()}, folder="")
+        self._with_run(lambda run: run.set_tags({KIND_TAG: str(len(job.images))}))
+        self._with_run(
             lambda run: run.log_dataset(
-                name=subject, digest=_digest(job.images), source=job.images[0].location
+                name=subject, digest=_digest(job.images), source=inputs.images[0].location
             )
         )
-        return journal
+
+    @property
+    def uri(self) -> str:
+        """Where the run is recorded, as it may be shown."""
+        return shown(self.settings.uri)
 
     @property
     def run_id(self) -> str | None:
-        """The MLflow run's id, if there is a run."""
-        return self.run.run_id if self.run else None
+        """The MLflow run's id, if the server has given one."""
+        return self.run.known_id if self.run else None
 
     @property
     def link(self) -> str | None:
         """The run's address in the MLflow UI, when the tracking server has one."""
-        if self.run is None or not self.uri.startswith("http"):
+        if not isinstance(self.run, TrackedRun) or not self.settings.is_server:
             return None
         return self.run.url(self.uri)
 
@@ -140,7 +166,7 @@ class Journal:
         self._with_run(lambda run: run.finish(status))
 
     def _about(
-        self, run: TrackedRun, report: ImageReport, panoptic: Panoptic, categories: Categories
+        self, run: RunLog, report: ImageReport, panoptic: Panoptic, categories: Categories
     ) -> str:
         counts = cache_counts(report.stages)
         lines = {"Stages": f"{counts['cached']} cached, {counts['computed']} computed"}
@@ -148,7 +174,8 @@ class Journal:
             lines["Run again from"] = f"{self.origin.found.name} (`{self.origin.run_id}`)"
         if report.change:
             lines["Result"] = report.change.in_words()
-        lines["Run again"] = f"`zeropan rerun {run.run_id[:8]} --set stage.parameter=value`"
+        which = run.known_id[:8] if run.known_id else "latest"
+        lines["Run again"] = f"`zeropan rerun {which} --set stage.parameter=value`"
         return description(
             panoptic,
             categories,
@@ -158,25 +185,38 @@ class Journal:
             picture=run.picture_address(PANELS[-1]),
         )
 
-    def _with_run(self, action: Callable[[TrackedRun], None]) -> None:
+    def _with_run(self, action: Callable[[RunLog], None]) -> None:
         run = self.run
-        if run is not None:
-            self._try(lambda: action(run))
+        if run is None or self._try(lambda: action(run)) or isinstance(run, SpooledRun):
+            return
+        # What came before is logged; this call and all after it wait on the disk.
+        if self._try(self._keep_on_disk):
+            self._with_run(action)
 
-    def _try(self, action: Callable[[], None]) -> None:
+    def _keep_on_disk(self) -> None:
+        spooled = SpooledRun.start(
+            self.home, self.settings, name=self.name, tags=self.tags, run_id=self.run_id
+        )
+        self.run = spooled
+        self.warnings.append(
+            f"what could not be logged is kept in {spooled.folder}; `zeropan track flush` logs it"
+        )
+
+    def _try(self, action: Callable[[], None]) -> bool:
         try:
             action()
         except TrackingError as error:
             logger.warning("%s", error)
             if str(error) not in self.warnings:
                 self.warnings.append(str(error))
+            return False
+        return True
 
 
-def _tags(job: Job) -> dict[str, str]:
+def _tags(job: Job, subject: str) -> dict[str, str]:
     """What runs are searched by, and what links them to each other and to Prefect."""
     tags = {
-        KIND_TAG: str(len(job.images)),
-        "zeropan.image": title_of(job.images),
+        "zeropan.image": title_of(job.images) if job.images else subject,
         "zeropan.preset": job.request.preset,
         "zeropan.method": job.request.method,
         "zeropan.store": job.places.store_url,

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from segmentation.coco_panoptic import coco_json, coco_png
-from segmentation.errors import BadImage
+from segmentation.errors import BadImage, StoreError
 from segmentation.images import load_image, read_image_bytes
 from segmentation.records import (
     GroundedBoxes,
@@ -85,9 +85,44 @@ def write_outputs(
     Returns:
         The paths, and the panoptic files' contents by name.
     """
+    files = output_files(folder, work)
+    contents = _contents(work, panoptic)
+    files.overlay.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(files.overlay, overlay.png)
+    _write_panoptic(files, contents)
+    return files, contents
+
+
+def write_panoptic(files: OutputFiles, work: ImageWork) -> None:
+    """Write the panoptic PNG and JSON of an image whose result is stored; no picture.
+
+    Raises:
+        StoreError: the folder cannot be written to, such as a full disk.
+    """
+    panoptic = ArtifactStore(work.store_url).read(work.key("panoptic"), Panoptic)
+    try:
+        files.panoptic_png.parent.mkdir(parents=True, exist_ok=True)
+        _write_panoptic(files, _contents(work, panoptic))
+    except OSError as error:
+        raise StoreError(
+            f"the output folder {files.panoptic_png.parent.parent} cannot be written to: "
+            f"{error.strerror or error}; check the place and its free space"
+        ) from error
+
+
+def output_files(folder: Path, work: ImageWork) -> OutputFiles:
+    """Where an image's result files go."""
+    target = folder / output_name(work)
+    return OutputFiles(
+        overlay=target / "overlay.png",
+        panoptic_png=target / "panoptic.png",
+        panoptic_json=target / "panoptic.json",
+    )
+
+
+def _contents(work: ImageWork, panoptic: Panoptic) -> dict[str, bytes]:
     stem = output_name(work)
-    target = folder / stem
-    contents = {
+    return {
         f"{stem}.png": coco_png(panoptic),
         f"{stem}.json": json.dumps(
             coco_json(panoptic, work.categories, image_id=1, file_name=Path(stem).name + ".png"),
@@ -95,16 +130,13 @@ def write_outputs(
             indent=1,
         ).encode(),
     }
-    files = OutputFiles(
-        overlay=target / "overlay.png",
-        panoptic_png=target / "panoptic.png",
-        panoptic_json=target / "panoptic.json",
-    )
-    target.mkdir(parents=True, exist_ok=True)
-    write_whole(files.overlay, overlay.png)
-    write_whole(files.panoptic_png, contents[f"{stem}.png"])
-    write_whole(files.panoptic_json, contents[f"{stem}.json"])
-    return files, contents
+
+
+def _write_panoptic(files: OutputFiles, contents: dict[str, bytes]) -> None:
+    png, description = contents.values()
+    write_whole(files.panoptic_png, png)
+    # Last: where there is a JSON, there is a PNG.
+    write_whole(files.panoptic_json, description)
 
 
 def output_name(work: ImageWork) -> str:

@@ -15,6 +15,7 @@ from models.presets import ModelIdentities
 from models.protocols import ModelIdentity
 from segmentation.config import PipelineConfig
 from segmentation.errors import BadInput
+from segmentation.images import shown
 from tasks.work import ImageRef
 from tracking.errors import TrackingError
 from tracking.search import FoundRun, find_run, read_file
@@ -61,7 +62,10 @@ class RecordedInputs(BaseModel):
     ) -> RecordedInputs:
         """What to record."""
         return cls(
-            images=tuple(images),
+            # Without what a URL may hold of a user's secrets.
+            images=tuple(
+                image.model_copy(update={"location": shown(image.location)}) for image in images
+            ),
             store=store,
             models={
                 role: RecordedModel(architecture=one.architecture, sha256=one.sha256)

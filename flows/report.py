@@ -95,7 +95,7 @@ def _stage_table(image: ImageReport) -> Table:
     for stage in image.stages:
         table.add_row(
             STEP_TITLES[stage.stage],
-            stage.how,
+            "computed (was damaged)" if stage.mended else stage.how,
             f"{stage.seconds:.2f}",
             _what(stage, image),
             style="dim" if stage.stage in PERCEPTION else "",
@@ -122,7 +122,7 @@ def table_rows(image: ImageReport) -> list[dict[str, str | float]]:
         {
             "image": image.image,
             "stage": STEP_TITLES[stage.stage],
-            "was": stage.how,
+            "was": "computed (was damaged)" if stage.mended else stage.how,
             "seconds": round(stage.seconds, 3),
             "what came out": _what(stage, image),
             "artifact": f"{stage.stage}/{stage.digest}",

@@ -22,7 +22,7 @@ from tracking.settings import TrackingSettings
 logger = logging.getLogger(__name__)
 
 
-@flow(name="rerun", validate_parameters=True)
+@flow(name="rerun", validate_parameters=True, result_serializer="json")
 def rerun(
     run: str = "latest",
     changes: list[str] | None = None,

@@ -52,7 +52,7 @@ class CategoryLists(BaseModel):
         )
 
 
-@flow(name="segment-images", validate_parameters=True)
+@flow(name="segment-images", validate_parameters=True, result_serializer="json")
 def segment_images(
     images: list[str],
     categories: CategoryLists,
@@ -105,7 +105,7 @@ def segment_images(
     return segment(job).model_dump(mode="json")
 
 
-@flow(name="segment-image", validate_parameters=True)
+@flow(name="segment-image", validate_parameters=True, result_serializer="json")
 def segment_image(
     image: str,
     categories: CategoryLists,

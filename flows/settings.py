@@ -6,6 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from segmentation.errors import BadConfig
+from segmentation.images import shown
+
 DEFAULT_MAX_PIXELS = 100_000_000
 """Images with more pixels than this are refused before they are decoded."""
 
@@ -26,6 +29,11 @@ class Places:
         base = Path(home or os.environ.get("ZEROPAN_HOME") or "zeropan-data").expanduser()
         base = base.absolute()
         url = store or os.environ.get("ZEROPAN_STORE") or str(base / "store")
+        if "://" in url and shown(url) != url:
+            raise BadConfig(
+                f"the store {shown(url)} was given with a user, a password or a query in its "
+                "address; put them into the environment, as the fsspec package for it says"
+            )
         if "://" not in url:
             url = str(Path(url).expanduser().absolute())
         return cls(

@@ -45,7 +45,7 @@ PICTURES = 4
 Truth = Callable[[int], GroundTruth]
 
 
-@flow(name="sweep", validate_parameters=True)
+@flow(name="sweep", validate_parameters=True, result_serializer="json")
 def sweep(
     grid: list[str],
     images: list[str] | None = None,

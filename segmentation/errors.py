@@ -12,6 +12,7 @@
     ├── StoreError                     the artifact store cannot do what was asked
     │   ├── ArtifactMissing (KeyError)
     │   └── ArtifactDamaged (ValueError)
+    ├── TooManyFailures                more images of a data set failed than are allowed
     ├── OutOfMemory (MemoryError)      a single prompt does not fit
     └── TransientError                 a fault that another try may mend
 
@@ -71,6 +72,10 @@ class ArtifactMissing(StoreError, KeyError):
 
 class ArtifactDamaged(StoreError, ValueError):
     """An artifact is stored, but its bytes are not those its manifest names."""
+
+
+class TooManyFailures(ZeropanError):
+    """More images of a data set could not be segmented than are allowed."""
 
 
 class OutOfMemory(ZeropanError, MemoryError):

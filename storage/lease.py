@@ -60,6 +60,10 @@ def lease(
         logger.debug("no lease for %s: %s", key, error)
         yield True
         return
+    if held and _is_done(done):
+        # The holder before us finished between our last look and its release.
+        _release(files, name, mine)
+        held = False
     if not held:
         yield False
         return
@@ -98,6 +102,13 @@ def _acquire(files: Files, name: str, mine: str, done: Callable[[], bool], lease
             if _is_mine(files, name, mine):
                 return True
         time.sleep(POLL_S)
+
+
+def _is_done(done: Callable[[], bool]) -> bool:
+    try:
+        return done()
+    except (OSError, ZeropanError):
+        return False
 
 
 def _renew(files: Files, name: str, mine: str, stop: threading.Event, every_s: float) -> None:

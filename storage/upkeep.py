@@ -11,6 +11,8 @@ from typing import Any, Literal
 from segmentation.errors import ArtifactDamaged, ArtifactMissing, BadInput
 from storage.files import ASIDE
 from storage.keys import ArtifactKey
+from storage.lease import FOLDER as LEASES
+from storage.lease import LEASE_S
 from storage.marker import Marker
 from storage.store import ArtifactStore, key_of
 
@@ -157,6 +159,10 @@ def prune(
         report.freed_bytes += size
         if not dry_run:
             store.files.delete(folder)
+    if not dry_run:
+        for name, _, changed in list(store.files.walk(LEASES)):
+            if now - changed > max(grace_s, LEASE_S):
+                store.files.delete(name)
     return report
 
 

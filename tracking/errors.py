@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from segmentation.errors import ZeropanError
+from segmentation.images import shown
 
 
 class TrackingError(ZeropanError):
@@ -37,6 +38,6 @@ def as_tracking_error(doing: str, where: str) -> Iterator[None]:
         if len(cause) > 300:
             cause = cause[:299] + "…"
         raise TrackingError(
-            f"could not {doing} at {where}: {type(error).__name__}: {cause}; check that the "
+            f"could not {doing} at {shown(where)}: {type(error).__name__}: {cause}; check that the "
             "tracking URI is right and its server is up, or run without tracking"
         ) from error

@@ -46,6 +46,7 @@ class TrackedRun:
         name: str,
         tags: Mapping[str, str],
         description: str | None = None,
+        started_ms: int | None = None,
     ) -> TrackedRun:
         """Start a run; the database and the experiment are created when they are not there.
 
@@ -54,6 +55,7 @@ class TrackedRun:
             name: what the user reads in the list of runs.
             tags: text by name; values beyond 8000 characters are cut.
             description: Markdown.
+            started_ms: milliseconds since the epoch; by default now.
         """
         with talking_to_mlflow("start a run", settings.uri):
             client, experiment_id = open_experiment(settings)
@@ -61,8 +63,23 @@ class TrackedRun:
             every.setdefault("mlflow.user", _user())
             if description is not None:
                 every[_NOTE] = description
-            run = client.create_run(experiment_id, run_name=cut(name, 250), tags=_tags(every))
+            run = client.create_run(
+                experiment_id, run_name=cut(name, 250), tags=_tags(every), start_time=started_ms
+            )
             return cls(client, settings, run_id=str(run.info.run_id), experiment_id=experiment_id)
+
+    @classmethod
+    def resume(cls, settings: TrackingSettings, run_id: str) -> TrackedRun:
+        """Go on with a run that was started before."""
+        with talking_to_mlflow("open a run", settings.uri):
+            client, _ = open_experiment(settings)
+            experiment_id = str(client.get_run(run_id).info.experiment_id)
+            return cls(client, settings, run_id=run_id, experiment_id=experiment_id)
+
+    @property
+    def known_id(self) -> str | None:
+        """The run's id."""
+        return self.run_id
 
     def log_parameters(self, params: Mapping[str, object]) -> None:
         """Log settings; nested ones become "things/box_threshold". A value is set once for all."""

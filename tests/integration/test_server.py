@@ -52,7 +52,7 @@ def test_the_deployments_are_accepted(server: dict[str, str]) -> None:
     )  # fmt: skip
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
     found = {d["name"]: d for d in ask(server["PREFECT_API_URL"], "deployments/filter")}
-    assert set(found) == {"nightly", "changed-thresholds", "rerun"}
+    assert set(found) == {"nightly", "changed-thresholds", "rerun", "evaluate", "prune"}
     for deployment in found.values():
         (step,) = deployment["pull_steps"]
         assert step["prefect.deployments.steps.set_working_directory"]["directory"] == str(ROOT)
@@ -61,3 +61,5 @@ def test_the_deployments_are_accepted(server: dict[str, str]) -> None:
     changed = found["changed-thresholds"]["parameters"]["config"]
     assert changed["things"]["box_threshold"] == 0.25
     assert "box_threshold" in str(found["nightly"]["parameter_openapi_schema"])
+    assert {name for name, one in found.items() if one["schedules"]} == {"nightly", "prune"}
+    assert not any(schedule["active"] for schedule in found["prune"]["schedules"])

@@ -1,0 +1,179 @@
+"""`zeropan run` over folders and lists: incremental, with failures, with several workers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flows.rerun import rerun
+from flows.run import run
+from scenes.render import render_scene
+from segmentation.errors import TooManyFailures
+from storage.store import ArtifactStore
+from tasks.work import STAGES
+from tests.integration.broken import broken_images
+from tracking.search import read_file
+from tracking.settings import TrackingSettings
+
+WORDS = {"things": ["cup", "nigiri", "lemon"], "stuff": ["wood", "cloth"]}
+DISTINCT = 6
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("scenes")
+    paths = [folder / f"{number}.png" for number in range(DISTINCT)]
+    for number, path in enumerate(paths):
+        Image.fromarray(render_scene(40 + number, height=96, width=128).image).save(path)
+    return paths
+
+
+def rows_of(report: dict[str, Any]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(report["table"]).read_text().splitlines()]
+
+
+def how_many(report: dict[str, Any]) -> tuple[int, int, int]:
+    return report["computed"], report["cached"], report["failed"]
+
+
+def test_two_hundred_images_of_which_twenty_are_broken_in_ten_ways(
+    scenes: list[Path], tmp_path: Path, zeropan: Any
+) -> None:
+    folder = tmp_path / "in"
+    for number in range(180):
+        target = folder / f"day-{number % 7}" / f"{number:03}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(scenes[number % DISTINCT], target)
+    for twice in ("first", "second"):
+        for name, data in broken_images().items():
+            (folder / f"{twice}-{name}").write_bytes(data)
+    command = [
+        "run", folder, "--things", "cup,nigiri,lemon", "--stuff", "wood,cloth",
+        "--home", tmp_path / "home", "--json", "--pictures", 2,
+    ]  # fmt: skip
+    finished = zeropan(*command)
+    assert finished.returncode == 3, finished.stderr
+    report = json.loads(finished.stdout)
+    assert how_many(report) == (DISTINCT, 180 - DISTINCT, 20)
+    reasons = {Path(one["image"]).name: one["reason"] for one in report["failures"]}
+    assert set(reasons) == {f"{twice}-{name}" for twice in ("first", "second")
+                            for name in broken_images()}  # fmt: skip
+    for name, reason in reasons.items():
+        assert name in reason and "\n" not in reason and "Traceback" not in reason
+    assert "0 bytes" in reasons["first-empty.jpg"]
+    assert "more than the limit" in reasons["first-bomb.png"]
+    rows = rows_of(report)
+    assert Counter(row["status"] for row in rows) == {
+        "computed": DISTINCT, "cached": 180 - DISTINCT, "failed": 20,
+    }  # fmt: skip
+    assert all(Path(row["result"]).exists() for row in rows if row["status"] != "failed")
+
+    # MLflow has the counts, the table and the failures; the first images' steps are drawn.
+    settings = TrackingSettings.resolve(default_directory=tmp_path / "home")
+    table = json.loads(read_file(settings, report["tracking_run_id"], "tables/failures.json"))
+    assert len(table["data"]) == 20
+    logged = read_file(settings, report["tracking_run_id"], "tables/images.jsonl")
+    assert len(logged.splitlines()) == 200
+
+    # With fewer failures allowed the same is an error, in one sentence.
+    strict = zeropan(*command, "--max-failures", 19)
+    assert strict.returncode == 1
+    assert "20 of" in strict.stderr and "more than the 19 allowed" in strict.stderr
+
+    # Mended by their owner, they alone are taken up.
+    for twice in ("first", "second"):
+        for name in broken_images():
+            Image.fromarray(render_scene(90, height=96, width=128).image).save(
+                folder / f"{twice}-{name}"
+            )
+    retried = zeropan(*command, "--retry-failed")
+    assert retried.returncode == 0, retried.stderr
+    # One scene in four formats: four different files.
+    assert how_many(json.loads(retried.stdout)) == (4, 16, 0)
+    nothing = zeropan(*command, "--retry-failed")
+    assert nothing.returncode == 0, nothing.stderr
+    assert json.loads(nothing.stdout)["images"] == 0
+
+
+def test_a_second_run_is_answered_from_the_store(scenes: list[Path], tmp_path: Path) -> None:
+    first = run([str(scenes[0].parent)], WORDS, home=str(tmp_path), pictures=0)
+    assert how_many(first) == (DISTINCT, 0, 0)
+    assert first["task_runs"] == 1 + DISTINCT * len(STAGES)
+    second = run([str(scenes[0].parent)], WORDS, home=str(tmp_path), pictures=0)
+    assert how_many(second) == (0, DISTINCT, 0)
+    assert second["task_runs"] == 1
+    assert max(row["seconds"] for row in rows_of(second)[1:] if "seconds" in row) < 0.1
+
+
+def test_a_deleted_result_alone_is_computed_and_written_again(
+    scenes: list[Path], tmp_path: Path
+) -> None:
+    first = run([str(scenes[0].parent)], WORDS, home=str(tmp_path), pictures=0)
+    row = rows_of(first)[2]
+    shutil.rmtree(Path(row["result"]).parent)
+    store = ArtifactStore(first["store"])
+    key = sorted(key for key, _ in store.markers() if key.stage == "panoptic")[0]
+    marker = tmp_path / "store" / "panoptic" / f"{key.digest}.json"
+    marker.unlink()
+    again = run([str(scenes[0].parent)], WORDS, home=str(tmp_path), pictures=0)
+    assert how_many(again) == (1, DISTINCT - 1, 0)
+    assert Path(row["result"]).exists()
+
+
+def test_a_changed_threshold_computes_no_perception(scenes: list[Path], tmp_path: Path) -> None:
+    run([str(scenes[0].parent)], WORDS, home=str(tmp_path), pictures=0)
+    embeddings = len(list((tmp_path / "store" / "embed_image").glob("*.json")))
+    changed = run(
+        [str(scenes[0].parent)], WORDS, home=str(tmp_path), pictures=0,
+        config={"things": {"box_threshold": 0.5}},
+    )  # fmt: skip
+    assert how_many(changed) == (DISTINCT, 0, 0)
+    assert len(list((tmp_path / "store" / "embed_image").glob("*.json"))) == embeddings
+
+
+def test_a_run_over_a_folder_can_be_run_again_by_its_id(scenes: list[Path], tmp_path: Path) -> None:
+    first = run([str(scenes[0].parent)], WORDS, home=str(tmp_path), pictures=0, limit=2)
+    again = rerun(
+        first["tracking_run_id"], changes=["panoptic.min_stuff_area=0.3"], home=str(tmp_path)
+    )
+    assert len(again["images"]) == 2
+    assert {stage["stage"] for image in again["images"] for stage in image["stages"]
+            if stage["how"] == "computed"} == {"panoptic"}  # fmt: skip
+
+
+@pytest.mark.parametrize("runner", ["threads", "processes", "dask"])
+def test_runners_give_the_same_results(
+    runner: Any, scenes: list[Path], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    if runner == "dask":
+        pytest.importorskip("prefect_dask")
+    many = tmp_path / "in"
+    many.mkdir()
+    for number in range(40):
+        shutil.copy(scenes[number % DISTINCT], many / f"{number:02}.png")
+    plain = run([str(many)], WORDS, home=str(tmp_path / "plain"), pictures=0)
+    report = run(
+        [str(many)], WORDS, home=str(tmp_path / "home"), pictures=0, workers=2, runner=runner
+    )
+    # Two workers may ask for the same bytes at once; the lease lets one of them compute.
+    assert report["computed"] + report["cached"] == 40
+    assert report["failed"] == 0
+    for one, other in zip(rows_of(plain), rows_of(report), strict=True):
+        assert one["image"] == other["image"]
+        with Image.open(one["result"]) as a, Image.open(other["result"]) as b:
+            np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_nothing_but_failures_is_a_failed_run(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name, data in broken_images().items():
+        (tmp_path / "in" / name).write_bytes(data)
+    with pytest.raises(TooManyFailures, match="10 of 10 images failed, which is all of them"):
+        run([str(tmp_path / "in")], WORDS, home=str(tmp_path / "home"))

@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint format bench deploy clean
 
 demo: $(VENV)/installed
 	$(BIN)/zeropan demo
@@ -22,6 +22,11 @@ format: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.reruns
+
+deploy: $(VENV)/installed
+	$(BIN)/prefect work-pool inspect zeropan >/dev/null 2>&1 || \
+		$(BIN)/prefect work-pool create zeropan --type process
+	$(BIN)/prefect --no-prompt deploy --all
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

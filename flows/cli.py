@@ -427,6 +427,11 @@ def set_up_prefect(verbose: bool) -> None:
 
 def run_flow(name: str, verbose: bool, **parameters: Any) -> dict[str, Any]:
     """Run a flow in this process, with a progress bar on a terminal."""
+    from flows.inputs import refuse_passwords
+
+    # Before Prefect records the parameters, and before its server is started in vain.
+    refuse_passwords(parameters.get("sources") or parameters.get("images") or ())
+    Places.resolve(home=parameters.get("home"), store=parameters.get("store"))
     set_up_prefect(verbose)
     from flows.history import wait_for_history
     from flows.progress import progress_bar

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segmentation.errors import BadInput
-from segmentation.images import load_image, read_image_bytes
+from segmentation.images import load_image, read_image_bytes, shown, without_user
 from tasks.work import ImageRef, image_digest
 
 
@@ -19,14 +19,29 @@ def refer_to(locations: Sequence[str], *, max_pixels: int, decode: bool = False)
 
     Raises:
         BadImage: an image is missing, unreadable or too large.
-        BadInput: no image was given.
+        BadInput: no image was given, or one with a password in its address.
     """
     if not locations:
         raise BadInput("no image was given; name at least one image file")
+    refuse_passwords(locations)
     found = []
     for location in locations:
         data = read_image_bytes(location)
         if decode:
-            load_image(data, name=location, max_pixels=max_pixels)
+            load_image(data, name=shown(location), max_pixels=max_pixels)
         found.append(ImageRef(location=location, sha256=image_digest(data)))
     return found
+
+
+def refuse_passwords(locations: Sequence[str]) -> None:
+    """Locations are recorded, logged and shown, so they must not hold a user or a password.
+
+    Raises:
+        BadInput: one does.
+    """
+    for location in locations:
+        if "://" in location and without_user(location) != location:
+            raise BadInput(
+                f"{shown(location)} was given with a user or password in the address; put them "
+                "into the environment, as the fsspec package for it says"
+            )

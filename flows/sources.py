@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from flows.inputs import refuse_passwords
 from segmentation.errors import BadInput, TransientError
 from segmentation.images import read_image_bytes, shown
 
@@ -44,16 +45,12 @@ def list_images(
     """
     if not sources:
         raise BadInput("no image was given; name at least one image file or folder")
-    for source in sources:
-        if shown(source) != source.partition("?")[0]:
-            raise BadInput(
-                f"{shown(source)} was given with a user or password in the address; put them into "
-                "the environment, as the fsspec package for it says"
-            )
+    refuse_passwords(sources)
     found: dict[str, None] = {}
     for source in sources:
         found.update(dict.fromkeys(_expand(source)))
     images = list(found)
+    refuse_passwords(images)  # A list's entries are addresses, too.
     if shuffle_seed is not None:
         random.Random(shuffle_seed).shuffle(images)
     return images[:limit]

@@ -47,7 +47,12 @@ def shown(location: str) -> str:
     """A location as messages may show it: without a URL's user, password and query."""
     if "://" not in location:
         return location
-    return re.sub(r"://[^/@]*@", "://", location.partition("?")[0])
+    return without_user(location.partition("?")[0])
+
+
+def without_user(text: str) -> str:
+    """A text without the user and the password of any address in it."""
+    return re.sub(r"://[^/@\s]*@", "://", text)
 
 
 def load_image(

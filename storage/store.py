@@ -69,6 +69,11 @@ class ArtifactStore:
                     return None
         return marker.ref
 
+    def is_marked(self, key: ArtifactKey) -> bool:
+        """Whether a key has a marker at all, be it whole or torn."""
+        with self._reporting(f"look up {key}"):
+            return self.files.size(marker_name(key)) is not None
+
     def is_whole(self, ref: ArtifactRef) -> bool:
         """Whether this very artifact is stored, every byte of it as it was written."""
         whole = self._whole(ref.key)

@@ -129,11 +129,11 @@ def _find_or_compute(stage: Stage, compute: Compute, work: ImageWork) -> StageOu
     if stage in work.force:
         return _compute(stage, compute, work, store, started)
     found = store.find(key)
-    damaged = found is not None and not store.is_whole(found)
+    if found is not None and store.is_whole(found):
+        return _stored(stage, found, store, started)
+    damaged = found is not None or store.is_marked(key)
     if damaged:
         logger.warning("artifact %s is damaged in %s: computing it again", key, work.store_url)
-    elif found is not None:
-        return _stored(stage, found, store, started)
     with store.lease(key) as ours:
         other = None if ours else store.find(key)
         if other is not None and store.is_whole(other):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from segmentation.errors import ZeropanError
-from segmentation.images import shown
+from segmentation.images import shown, without_user
 
 
 class TrackingError(ZeropanError):
@@ -34,7 +34,7 @@ def as_tracking_error(doing: str, where: str) -> Iterator[None]:
     # MLflow lets errors of its database driver, its HTTP client and its artifact stores through,
     # of a dozen unrelated types; none of them may end a segmentation.
     except Exception as error:
-        cause = " ".join(str(error).split())
+        cause = without_user(" ".join(str(error).split()))
         if len(cause) > 300:
             cause = cause[:299] + "…"
         raise TrackingError(

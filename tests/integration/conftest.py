@@ -2,11 +2,8 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +12,8 @@ import pytest
 from PIL import Image
 
 from scenes.render import render_scene
+from tests.integration.servers import free_port, prefect_at, running, start_prefect
 
-PREFECT = [sys.executable, "-m", "prefect"]
 SCENE_SEED = 11
 THINGS = ["nigiri", "maki", "cup", "plate", "bowl", "lemon", "tomato", "cookie"]
 STUFF = ["wood", "cloth", "marble", "slate", "bamboo mat"]
@@ -68,32 +65,6 @@ def how(report: dict[str, Any], image: int = 0) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A Prefect server on loopback; yields the environment that points to it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    home = tmp_path_factory.mktemp("server")
-    env = {"PREFECT_HOME": str(home), "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
-    with (home / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-            env=os.environ | {"PREFECT_HOME": str(home)},
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            wait_until_healthy(env["PREFECT_API_URL"])
-            yield env
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def wait_until_healthy(url: str) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.3)
-    raise AssertionError("the server did not become healthy")
+    home, port = tmp_path_factory.mktemp("server"), free_port()
+    with running(start_prefect(home, port)):
+        yield prefect_at(home, port)

@@ -29,9 +29,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     broken.write_text("things: [unclosed")
     unknown = folder / "unknown.yaml"
     unknown.write_text("thing: {box_threshold: 0.1}")
+    barren = folder / "barren"
+    barren.mkdir()
     return {
         "good": good,
-        "folder": folder,
+        "barren": barren,
         "missing": folder / "missing.png",
         "truncated": truncated,
         "text": text,
@@ -43,7 +45,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 CASES: dict[str, tuple[list[str], list[str]]] = {
     "missing file": (["{missing}", *GOOD], ["missing.png", "does not exist"]),
-    "a directory": (["{folder}", *GOOD], ["is a folder"]),
+    "a folder without images": (["{barren}", *GOOD], ["barren", "no image"]),
+    "a pattern that fits nothing": (["{barren}/*.png", *GOOD], ["barren/*.png"]),
     "truncated": (["{truncated}", *GOOD], ["truncated.png"]),
     "not an image": (["{text}", *GOOD], ["notes.png", "not an image"]),
     "empty file": (["{empty}", *GOOD], ["empty.jpg", "empty"]),

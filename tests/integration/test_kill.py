@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,19 +81,49 @@ def files_of(store: Path, stage: str) -> list[Path]:
     return sorted(path for path in (store / stage).rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_damaged_artifact_is_computed_again_and_only_it(
-    stage: str, scene_file: Path, tmp_path: Path, whole: dict[str, Any]
-) -> None:
-    home = tmp_path / "home"
-    shutil.copytree(whole["store"], home / "store")
-    biggest = max(files_of(home / "store", stage), key=lambda path: path.stat().st_size)
+def flip_a_bit(store: Path, stage: str) -> None:
+    biggest = max(files_of(store, stage), key=lambda path: path.stat().st_size)
     data = bytearray(biggest.read_bytes())
     data[len(data) // 2] ^= 1
     biggest.write_bytes(data)
+
+
+def cut_the_metadata(store: Path, stage: str) -> None:
+    (path,) = (store / stage).glob("*/*/zarr.json")
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def cut_the_marker(store: Path, stage: str) -> None:
+    (path,) = (store / stage).glob("*.json")
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def delete_the_marker(store: Path, stage: str) -> None:
+    (path,) = (store / stage).glob("*.json")
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("stage", "damage"),
+    [(stage, flip_a_bit) for stage in STAGES]
+    + [("things", cut_the_metadata), ("things", cut_the_marker), ("things", delete_the_marker)],
+)
+def test_a_damaged_artifact_is_computed_again_and_reported(
+    stage: str,
+    damage: Callable[[Path, str], None],
+    scene_file: Path,
+    tmp_path: Path,
+    whole: dict[str, Any],
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(whole["store"], home / "store")
+    damage(home / "store", stage)
     mended = run(scene_file, home)
     assert how(mended) == {name: "computed" if name == stage else "cached" for name in STAGES}
     np.testing.assert_array_equal(label_map(mended), label_map(whole))
+    reported = [one["stage"] for one in mended["images"][0]["stages"] if one["mended"]]
+    # What has no marker is not damaged, it is not there.
+    assert reported == ([] if damage is delete_the_marker else [stage])
 
 
 def test_a_deleted_store_only_costs_work(

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.work import STAGES
-from tests.integration.conftest import PREFECT, report_of
+from tests.integration.conftest import report_of
+from tests.integration.servers import PREFECT
 
 ROOT = Path(__file__).parents[2]
 

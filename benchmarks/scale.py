@@ -84,12 +84,8 @@ def cached(folder: Path) -> None:
     few = run(images, folder / "home")
     populate(folder / "home" / "store", 10_000)
     many = run(images, folder / "home")
-    large = scenes(folder / "large", 400, width=64)
-    run(large, folder / "home")
-    longer = run(large, folder / "home")
     rows = [
         ("computed", first), ("stored", few), ("stored, among 10,000 more", many),
-        ("stored, 400 small images", longer),
     ]  # fmt: skip
     base = first["seconds"] / first["images"]
     out = []

@@ -1,6 +1,6 @@
 """What many images cost: workers, the cache, memory, bytes and housekeeping.
 
-    python -m benchmarks.scale [workers|cached|memory|bytes|store ...]
+    python -m benchmarks.scale [workers|cached|memory|bytes|rows|store ...]
 
 Each part prints a markdown table. Prefect's server runs on loopback, as in a real deployment;
 images are rendered scenes, the models those in the repository. Ratios are to the first row of the
@@ -10,15 +10,17 @@ same run.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +175,53 @@ def stored_bytes(folder: Path) -> None:
     table([f"{side} x {side * 3 // 4} pixels", "bytes an image", "ratio"], rows)
 
 
+def rows_and_files(folder: Path) -> None:
+    """Files an image leaves behind, and rows in the Prefect server's database."""
+    images = scenes(folder / "in", 48, width=256)
+    home = folder / "home"
+    database = Path(os.environ["PREFECT_HOME"]) / "prefect.db"
+    counts = [table_rows(database)]
+    for _ in range(2):
+        run(images, home)
+        time.sleep(10)  # Events and logs are written a little later.
+        counts.append(table_rows(database))
+    out = []
+    for place in ("store", "output"):
+        files = [path for path in (home / place).rglob("*") if path.is_file()]
+        size = sum(path.stat().st_size for path in files)
+        out.append([f"files in {place}", f"{len(files) / 48:.1f}", "0", f"{size / 48:,.0f}"])
+    first, second = (
+        {name: after[name] - before.get(name, 0) for name in after}
+        for before, after in itertools.pairwise(counts)
+    )
+    for name in sorted(first, key=lambda name: -first[name]):
+        if first[name] >= 48:
+            out.append(
+                [f"rows in {name}", f"{first[name] / 48:.1f}", f"{second[name] / 48:.1f}", ""]
+            )
+    grown = first["bytes"] / 48
+    out.append(["Prefect's database, bytes", f"{grown:,.0f}", f"{second['bytes'] / 48:,.0f}", ""])
+    table(["an image", "computed", "stored", "bytes"], [r for r in out if "rows in bytes" not in r])
+
+
+def table_rows(database: Path) -> dict[str, int]:
+    """Rows of each table of a SQLite file, and under "bytes" what its pages take."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        names = [
+            name
+            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ]
+        rows = {
+            name: int(connection.execute(f'SELECT COUNT(*) FROM "{name}"').fetchone()[0])
+            for name in names
+        }
+        pages, size = (
+            int(connection.execute(f"PRAGMA {what}").fetchone()[0])
+            for what in ("page_count", "page_size")
+        )
+    return rows | {"bytes": pages * size}
+
+
 def housekeeping(folder: Path) -> None:
     """Seconds to list, verify and prune a store of 10,000 artifacts."""
     from storage.store import ArtifactStore
@@ -224,6 +273,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "cached": cached,
     "memory": memory,
     "bytes": stored_bytes,
+    "rows": rows_and_files,
     "store": housekeeping,
 }
 

@@ -7,31 +7,26 @@ through the chain of cached tasks. One image that cannot be segmented does not s
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from time import perf_counter
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel
 
+from flows.ahead import Ready, read_ahead
 from flows.chain import run_chain
 from flows.job import Job
 from flows.outputs import output_files, write_panoptic
 from flows.progress import report
 from segmentation.errors import StoreError, TransientError, WeightsError, ZeropanError
-from segmentation.images import read_image_bytes, shown
+from segmentation.images import shown
 from storage.failures import FailureList
-from storage.marker import ArtifactRef
-from storage.store import ArtifactStore
-from tasks.pixels import keep
-from tasks.work import STAGES, ImageRef, ImageWork, image_digest
+from storage.seen import SeenImages
+from tasks.work import STAGES
 
 logger = logging.getLogger(__name__)
-
-AHEAD = 2
-"""Images that are read and decoded while the models work on another one."""
 
 
 class ImageRow(BaseModel):
@@ -57,14 +52,6 @@ class ImageRow(BaseModel):
     """Of a failure: the error's class."""
 
 
-@dataclass(frozen=True)
-class _Ready:
-    """An image that was read: its work, and its result if it is stored already."""
-
-    work: ImageWork
-    stored: ArtifactRef | None
-
-
 @task(
     name="segment-batch",
     task_run_name="segment-batch {first}",
@@ -72,13 +59,18 @@ class _Ready:
     persist_result=False,
 )
 def segment_batch(
-    job: Job, locations: Sequence[str], failures: str, first: int, total: int, threads: int | None
+    job: Job,
+    images: Mapping[str, str | None],
+    failures: str,
+    first: int,
+    total: int,
+    threads: int | None,
 ) -> list[ImageRow]:
     """Segment a few images one after the other.
 
     Args:
         job: words, parameters, models and places; its own images are ignored.
-        locations: the images.
+        images: location → fingerprint that its listing gave, if it did.
         failures: the digest under which failures of this request are remembered.
         first: number of the batch's first image in the whole run, for the progress report.
         total: images of the whole run.
@@ -96,53 +88,30 @@ def segment_batch(
 
         torch.set_num_threads(threads)
     remembered = FailureList(job.places.store_url, failures)
-    rows = []
+    seen = SeenImages(job.places.home / "seen.db")
+    rows: list[ImageRow] = []
+    read: list[tuple[str, str, str]] = []
     with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
         written: list[Future[None]] = []
-        for number, (location, ready) in enumerate(_read_ahead(job, locations)):
+        for number, (location, ready) in enumerate(read_ahead(job, images, seen)):
             report(first + number, total, shown(location).rpartition("/")[2])
             row = _segment(job, location, ready, writer, written)
             if row.status == "failed":
                 remembered.add(row.image, row.reason, row.kind)
-            else:
-                remembered.drop(row.image)
             rows.append(row)
+            if row.status != "failed" and (mark := ready.result().fingerprint):
+                read.append((location, mark, row.sha256))
         for future in written:
             future.result()
+    seen.remember(read)
+    remembered.drop(row.image for row in rows if row.status != "failed")
     return rows
-
-
-def _read_ahead(job: Job, locations: Sequence[str]) -> Iterator[tuple[str, Future[_Ready]]]:
-    with ThreadPoolExecutor(1, thread_name_prefix="read") as reader:
-        ahead: list[tuple[str, Future[_Ready]]] = []
-        try:
-            for location in locations:
-                ahead.append((location, reader.submit(_read, job, location)))
-                if len(ahead) > AHEAD:
-                    yield ahead.pop(0)
-            while ahead:
-                yield ahead.pop(0)
-        finally:
-            for _, future in ahead:
-                future.cancel()
-
-
-def _read(job: Job, location: str) -> _Ready:
-    """Read an image, and decode it unless its result is stored."""
-    data = read_image_bytes(location)
-    work = job.work(ImageRef(location=location, sha256=image_digest(data)))
-    store = ArtifactStore(work.store_url)
-    found = store.find(work.key("panoptic")) if not job.force else None
-    if found is not None and store.is_whole(found):
-        return _Ready(work, found)
-    keep(data, work)
-    return _Ready(work, None)
 
 
 def _segment(
     job: Job,
     location: str,
-    future: Future[_Ready],
+    future: Future[Ready],
     writer: ThreadPoolExecutor,
     written: list[Future[None]],
 ) -> ImageRow:
@@ -157,7 +126,7 @@ def _segment(
             mended = sum(outcome.mended for outcome in outcomes)
             status = "computed" if any(one.how == "computed" for one in outcomes) else "cached"
         else:
-            said = ArtifactStore(work.store_url).provenance(ready.stored).get("result")
+            said = ready.stored.provenance.get("result")
             result = said if isinstance(said, dict) else {}
             status = "cached"
         files = output_files(job.places.output, work)

@@ -14,7 +14,7 @@ from flows.change import Change
 from flows.outputs import image_of
 from flows.recorded import RecordedRun, differences, open_run
 from segmentation.categories import Categories
-from segmentation.errors import BadInput
+from segmentation.errors import ArtifactDamaged, ArtifactMissing, BadInput
 from segmentation.records import Panoptic, UInt8
 from storage.store import ArtifactStore
 from tasks.work import ImageRef
@@ -204,11 +204,10 @@ def _result(run: RecordedRun, image: ImageRef, categories: Categories) -> Panopt
         image, request, inputs.identities, inputs.store,
         device=inputs.device, precision=inputs.precision, max_pixels=inputs.max_pixels,
     )  # fmt: skip
-    store = ArtifactStore(inputs.store)
-    found = store.find(work.key("panoptic"))
-    if found is None or not store.is_whole(found):
+    try:
+        panoptic = ArtifactStore(inputs.store).read(work.key("panoptic"), Panoptic)
+    except (ArtifactMissing, ArtifactDamaged):
         return None
-    panoptic = store.read(found, Panoptic)
     numbers = {category.name: i for i, category in enumerate(categories.ordered, start=1)}
     return Panoptic(
         panoptic.label_map,

@@ -12,6 +12,7 @@ from flows.settings import DEFAULT_MAX_PIXELS, Places
 from models.components import PrecisionChoice
 from models.loading import resolve_device
 from models.presets import ModelIdentities, find_preset
+from segmentation.errors import ArtifactDamaged, ArtifactMissing
 from segmentation.records import Panoptic
 from storage.store import ArtifactStore
 from tasks.work import ImageRef, ImageWork, Stage
@@ -88,8 +89,7 @@ class Job:
             image, self.origin.request, self.origin.inputs.identities, self.places.store_url,
             device=self.device, precision=self.precision, max_pixels=self.max_pixels,
         )  # fmt: skip
-        store = ArtifactStore(self.places.store_url)
-        found = store.find(work.key("panoptic"))
-        if found is None or not store.is_whole(found):
+        try:
+            return ArtifactStore(self.places.store_url).read(work.key("panoptic"), Panoptic)
+        except (ArtifactMissing, ArtifactDamaged):
             return None
-        return store.read(found, Panoptic)

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 from uuid import UUID
@@ -35,7 +36,7 @@ from flows.request import Request
 from flows.runners import Runner, task_runner, threads_each
 from flows.segment import CategoryLists
 from flows.settings import DEFAULT_MAX_PIXELS, Places
-from flows.sources import list_images
+from flows.sources import find_images
 from models.components import PrecisionChoice
 from models.presets import find_preset, identities
 from segmentation.config import Method, PipelineConfig
@@ -120,11 +121,11 @@ def run(
         experiment=experiment,
         name=run_name,
     )
-    images = list_images(sources, limit=limit, shuffle_seed=shuffle_seed)
+    images = find_images(sources, limit=limit, shuffle_seed=shuffle_seed)
     digest = request_digest(job)
     if retry_failed:
         failed = {failure.location for failure in FailureList(job.places.store_url, digest)}
-        images = [image for image in images if shown(image) in failed]
+        images = {image: mark for image, mark in images.items() if shown(image) in failed}
     plan = _Plan(
         job=job,
         images=images,
@@ -158,7 +159,7 @@ def request_digest(job: Job) -> str:
 @dataclass(frozen=True)
 class _Plan:
     job: Job
-    images: list[str]
+    images: dict[str, str | None]
     failures: str
     runner: Runner
     workers: int
@@ -210,6 +211,7 @@ def _batches(plan: _Plan, report: DatasetReport) -> Iterator[list[ImageRow]]:
     threads = threads_each(plan.runner, plan.workers)
     flying: deque[PrefectFuture[list[ImageRow]]] = deque()
     progress = _Progress(total)
+    images = iter(plan.images.items())
     with ExitStack() as stack:
         if total:
             runner = stack.enter_context(task_runner(plan.runner, plan.workers))
@@ -218,7 +220,7 @@ def _batches(plan: _Plan, report: DatasetReport) -> Iterator[list[ImageRow]]:
         for first in range(0, total, BATCH):
             parameters = {
                 "job": plan.job,
-                "locations": plan.images[first : first + BATCH],
+                "images": dict(islice(images, BATCH)),
                 "failures": plan.failures,
                 "first": first,
                 "total": total,

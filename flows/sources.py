@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,11 +13,14 @@ from typing import Any
 from flows.inputs import refuse_passwords
 from segmentation.errors import BadInput, TransientError
 from segmentation.images import read_image_bytes, shown
+from storage.seen import mark_of
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
 """What counts as an image in a folder; a file named by itself may have any name."""
 LISTS = frozenset({".json", ".txt"})
 """COCO image lists, and text files with a location a line."""
+Images = dict[str, str | None]
+"""Location → fingerprint of its bytes, if the listing gave one."""
 MANY = 20
 """More single files than this are a data set, too."""
 
@@ -30,7 +33,14 @@ def is_collection(sources: Sequence[str]) -> bool:
 def list_images(
     sources: Sequence[str], *, limit: int | None = None, shuffle_seed: int | None = None
 ) -> list[str]:
-    """Locations of all images that the sources stand for, each once.
+    """The locations alone of what `find_images` finds."""
+    return list(find_images(sources, limit=limit, shuffle_seed=shuffle_seed))
+
+
+def find_images(
+    sources: Sequence[str], *, limit: int | None = None, shuffle_seed: int | None = None
+) -> dict[str, str | None]:
+    """All images that the sources stand for, each once.
 
     Args:
         sources: image files, folders (with all below them), globs, COCO JSON files (their
@@ -40,23 +50,26 @@ def list_images(
         shuffle_seed: seed of a random order; by default the sources' order, folders sorted by
             name.
 
+    Returns:
+        location → the fingerprint of its bytes that came with a bucket's listing, or None.
+
     Raises:
         BadInput: a source does not exist or holds no image.
     """
     if not sources:
         raise BadInput("no image was given; name at least one image file or folder")
     refuse_passwords(sources)
-    found: dict[str, None] = {}
+    found: Images = {}
     for source in sources:
-        found.update(dict.fromkeys(_expand(source)))
+        found.update(_expand(source))
     images = list(found)
     refuse_passwords(images)  # A list's entries are addresses, too.
     if shuffle_seed is not None:
         random.Random(shuffle_seed).shuffle(images)
-    return images[:limit]
+    return {image: found[image] for image in images[:limit]}
 
 
-def _expand(source: str) -> Iterable[str]:
+def _expand(source: str) -> Images:
     match _kind(source):
         case "folder":
             return _some(_walk(source), source, f"no image ({', '.join(sorted(SUFFIXES))})")
@@ -65,7 +78,7 @@ def _expand(source: str) -> Iterable[str]:
         case "list":
             return _some(_listed(source), source, "no image entry")
         case _:
-            return [source if "://" in source else str(Path(source).absolute())]
+            return {source if "://" in source else str(Path(source).absolute()): None}
 
 
 def _kind(source: str) -> str:
@@ -81,42 +94,51 @@ def _kind(source: str) -> str:
     return "glob" if set("*?[") & set(source) and not path.exists() else "file"
 
 
-def _some(images: list[str], source: str, what: str) -> list[str]:
+def _some(images: Images, source: str, what: str) -> Images:
     if not images:
         raise BadInput(f"{shown(source)} holds {what}; check the path, or name another place")
     return images
 
 
-def _walk(source: str) -> list[str]:
+def _walk(source: str) -> Images:
     """Every image below a folder, sorted; hidden files and folders are left out."""
     if "://" not in source:
         root = Path(source).absolute()
-        return [
-            str(path)
+        return {
+            str(path): None
             for path in sorted(root.rglob("*"))
             if _is_image(path.relative_to(root).as_posix()) and path.is_file()
-        ]
+        }
     fs, root_path = _file_system(source)
-    with _asking(source):
-        below = [(name, str(name)[len(root_path) :]) for name in sorted(fs.find(root_path))]
-    return [str(fs.unstrip_protocol(name)) for name, inner in below if _is_image(inner)]
+    with _listing(fs, source):
+        found = fs.find(root_path, detail=True)
+    return {
+        str(fs.unstrip_protocol(name)): mark_of(found[name])
+        for name in sorted(found)
+        if _is_image(name[len(root_path) :])
+    }
 
 
-def _matches(source: str) -> list[str]:
+def _matches(source: str) -> Images:
     if "://" not in source:
         found = sorted(glob.glob(str(Path(source).absolute()), recursive=True))
-        return [name for name in found if Path(name).is_file()]
+        return {name: None for name in found if Path(name).is_file()}
     fs, pattern = _file_system(source)
-    with _asking(source):
-        return [str(fs.unstrip_protocol(name)) for name in sorted(fs.glob(pattern))]
+    with _listing(fs, source):
+        matches = fs.glob(pattern, detail=True)
+    return {
+        str(fs.unstrip_protocol(name)): mark_of(matches[name])
+        for name in sorted(matches)
+        if matches[name].get("type") != "directory"
+    }
 
 
-def _listed(source: str) -> list[str]:
+def _listed(source: str) -> Images:
     source = source if "://" in source else str(Path(source).absolute())
     text = read_image_bytes(source).decode("utf-8", errors="replace")
     if source.lower().endswith(".txt"):
         names = [line.strip() for line in text.splitlines()]
-        return [_beside(source, name) for name in names if name and not name.startswith("#")]
+        return {_beside(source, n): None for n in names if n and not n.startswith("#")}
     try:
         names = [str(image["file_name"]) for image in json.loads(text)["images"]]
     except (ValueError, KeyError, TypeError) as error:
@@ -128,8 +150,8 @@ def _listed(source: str) -> list[str]:
         folder = Path(source).parent
         for base in (folder / "images", folder.parent / "images"):
             if (base / names[0]).is_file():
-                return [str(base / name) for name in names]
-    return [_beside(source, name) for name in names]
+                return {str(base / name): None for name in names}
+    return {_beside(source, name): None for name in names}
 
 
 def _beside(source: str, name: str) -> str:
@@ -163,6 +185,18 @@ def _file_system(url: str) -> tuple[Any, str]:
             "package for it"
         ) from error
     return fs, str(path).rstrip("/")
+
+
+@contextmanager
+def _listing(fs: Any, url: str) -> Iterator[None]:
+    """List a place as it is now; the file system's own memory of it is neither used nor kept.
+
+    Each question about one file would go through that memory's list from its beginning.
+    """
+    fs.invalidate_cache()
+    with _asking(url):
+        yield
+    fs.invalidate_cache()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -51,20 +51,24 @@ class FailureList:
         self._files.publish(self._name(location), data, replace=True, durable=False)
         return failure
 
-    def drop(self, location: str) -> None:
-        """Forget a location's failure, if there is one: it has a result now."""
-        name = self._name(location)
-        if self._files.size(name) is not None:
-            self._files.delete(name)
+    def drop(self, locations: Iterable[str]) -> None:
+        """Forget the failures of these locations, where there are any: they have results now."""
+        known = set(self._names())
+        for location in locations:
+            if self._name(location) in known:
+                self._files.delete(self._name(location))
 
     def __iter__(self) -> Iterator[Failure]:
-        for name, _, _ in self._files.walk(self._folder):
-            if not name.endswith(".json"):
-                continue
+        for name in self._names():
             try:
                 yield Failure(**json.loads(self._files.read(name)))
             except (FileNotFoundError, ValueError, TypeError):
                 continue  # Taken up by another process, or torn: the next run tries it anyway.
+
+    def _names(self) -> Iterator[str]:
+        for name, _, _ in self._files.walk(self._folder):
+            if name.endswith(".json"):
+                yield name
 
     def _name(self, location: str) -> str:
         return f"{self._folder}/{hashlib.sha256(location.encode()).hexdigest()[:32]}.json"

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,12 +28,12 @@ class Files(Protocol):
         """The bytes; FileNotFoundError where there are none."""
         ...
 
-    def write(self, name: str, data: bytes) -> None:
-        """Write a file that no reader looks at yet."""
+    def read_all(self, folder: str, names: Sequence[str]) -> dict[str, bytes]:
+        """The bytes of those of a folder's files that are there."""
         ...
 
-    def sync(self, folder: str) -> None:
-        """Return once the names of all files in a folder would outlive a loss of power."""
+    def write_all(self, folder: str, contents: Mapping[str, bytes]) -> None:
+        """Write files that no reader looks at yet; they and their names outlive a loss of power."""
         ...
 
     def publish(self, name: str, data: bytes, *, replace: bool, durable: bool = True) -> bool:
@@ -65,15 +65,21 @@ class LocalFiles:
     def read(self, name: str) -> bytes:  # noqa: D102
         return (self.root / name).read_bytes()
 
-    def write(self, name: str, data: bytes) -> None:  # noqa: D102
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+    def read_all(self, folder: str, names: Sequence[str]) -> dict[str, bytes]:  # noqa: D102
+        found = {}
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                found[name] = (self.root / folder / name).read_bytes()
+        return found
 
-    def sync(self, folder: str) -> None:  # noqa: D102
+    def write_all(self, folder: str, contents: Mapping[str, bytes]) -> None:  # noqa: D102
+        for name, data in contents.items():
+            path = self.root / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
         for inner, _, _ in os.walk(self.root / folder):
             _sync_folder(Path(inner))
         for outer in Path(folder).parents:
@@ -145,11 +151,17 @@ class RemoteFiles:
     def read(self, name: str) -> bytes:  # noqa: D102
         return bytes(self._fs.cat_file(self._path(name)))
 
-    def write(self, name: str, data: bytes) -> None:  # noqa: D102
-        self._fs.pipe_file(self._path(name), data)
+    def read_all(self, folder: str, names: Sequence[str]) -> dict[str, bytes]:  # noqa: D102
+        # All at a time, where the file system can: each read is a trip through the network.
+        paths = {self._path(f"{folder}/{name}"): name for name in names}
+        found = self._fs.cat(list(paths), on_error="return")
+        for answer in found.values():
+            if isinstance(answer, Exception) and not isinstance(answer, FileNotFoundError):
+                raise answer
+        return {paths[path]: data for path, data in found.items() if isinstance(data, bytes)}
 
-    def sync(self, folder: str) -> None:  # noqa: D102
-        return None
+    def write_all(self, folder: str, contents: Mapping[str, bytes]) -> None:  # noqa: D102
+        self._fs.pipe({self._path(f"{folder}/{name}"): data for name, data in contents.items()})
 
     def publish(  # noqa: D102
         self, name: str, data: bytes, *, replace: bool, durable: bool = True
@@ -181,8 +193,9 @@ class RemoteFiles:
             self._fs.rm(self._path(name), recursive=True)
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, int, float]]:  # noqa: D102
-        self._fs.invalidate_cache()
         base = self._path(prefix) if prefix else self._root
+        # A listing of other places, such as that of the images, may stay.
+        self._fs.invalidate_cache(base if prefix else None)
         found = self._fs.find(base, detail=True)
         for path in sorted(found):
             about = found[path]

@@ -57,17 +57,14 @@ class ArtifactStore:
         self.url = url
         self.files = open_files(url)
 
-    def find(self, key: ArtifactKey) -> ArtifactRef | None:
-        """The artifact under a key, if its marker and all its files are there; bytes unchecked."""
+    def find(self, key: ArtifactKey) -> Marker | None:
+        """The marker of a key's artifact, if it is stored, every byte of it as it was written."""
         try:
             marker = self.marker(key)
+            self.load(marker)
         except (ArtifactMissing, ArtifactDamaged):
             return None
-        with self._reporting(f"look up {key}"):
-            for name, (_, size) in marker.files.items():
-                if self.files.size(f"{marker.folder}/{name}") != size:
-                    return None
-        return marker.ref
+        return marker
 
     def is_marked(self, key: ArtifactKey) -> bool:
         """Whether a key has a marker at all, be it whole or torn."""
@@ -76,8 +73,8 @@ class ArtifactStore:
 
     def is_whole(self, ref: ArtifactRef) -> bool:
         """Whether this very artifact is stored, every byte of it as it was written."""
-        whole = self._whole(ref.key)
-        return whole is not None and whole.ref == ref
+        found = self.find(ref.key)
+        return found is not None and found.ref == ref
 
     def write(
         self,
@@ -113,9 +110,7 @@ class ArtifactStore:
         )
         try:
             with self._reporting(f"write {key}"):
-                for name, data in contents.items():
-                    self.files.write(f"{marker.folder}/{name}", data)
-                self.files.sync(marker.folder)
+                self.files.write_all(marker.folder, contents)
                 winner = self._publish(marker, replace=replace)
         except BaseException:
             self._abandon(marker)
@@ -126,7 +121,7 @@ class ArtifactStore:
 
     def lease(self, key: ArtifactKey) -> AbstractContextManager[bool]:
         """Be the one process that computes a key; False where another one has just done it."""
-        return lease(self.files, key, done=lambda: self._whole(key) is not None)
+        return lease(self.files, key, done=lambda: self.find(key) is not None)
 
     def read(self, key: ArtifactKey | ArtifactRef, kind: type[R]) -> R:
         """Read a record, after checking every byte of it.
@@ -168,16 +163,15 @@ class ArtifactStore:
         Raises:
             ArtifactDamaged: a file is gone or changed.
         """
+        with self._reporting(f"read {marker.key}"):
+            found = self.files.read_all(marker.folder, list(marker.files))
         contents = {}
         for name, (sha256, _) in marker.files.items():
-            try:
-                with self._reporting(f"read {marker.key}", absent=True):
-                    data = self.files.read(f"{marker.folder}/{name}")
-            except FileNotFoundError as error:
-                raise self._damaged(marker, name, "is gone") from error
-            if hashlib.sha256(data).hexdigest() != sha256:
+            if name not in found:
+                raise self._damaged(marker, name, "is gone")
+            if hashlib.sha256(found[name]).hexdigest() != sha256:
                 raise self._damaged(marker, name, "has changed")
-            contents[name] = data
+            contents[name] = found[name]
         return contents
 
     def markers(self) -> Iterator[tuple[ArtifactKey, str]]:
@@ -191,14 +185,6 @@ class ArtifactStore:
     def _marker_of(self, key: ArtifactKey | ArtifactRef) -> Marker:
         return self.marker(key.key if isinstance(key, ArtifactRef) else key)
 
-    def _whole(self, key: ArtifactKey) -> Marker | None:
-        try:
-            marker = self.marker(key)
-            self.load(marker)
-        except (ArtifactMissing, ArtifactDamaged):
-            return None
-        return marker
-
     def _publish(self, marker: Marker, *, replace: bool) -> Marker:
         """Publish a marker; the one that stands under the key afterwards."""
         data = marker.encode()
@@ -206,7 +192,7 @@ class ArtifactStore:
         if replace:
             self.files.publish(name, data, replace=True)
         elif not self.files.publish(name, data, replace=False):
-            earlier = self._whole(marker.key)
+            earlier = self.find(marker.key)
             if earlier is not None:
                 return earlier
             # The earlier winner is damaged; its marker gives way in one step.

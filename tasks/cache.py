@@ -28,7 +28,8 @@ from models.loading import precision_of, resolve_device
 from models.presets import find_preset
 from segmentation.errors import ArtifactMissing, TransientError
 from segmentation.records import Record
-from storage.store import ArtifactRef, ArtifactStore
+from storage.marker import ArtifactRef, Marker
+from storage.store import ArtifactStore
 from tasks.keys import ALGORITHM_VERSIONS
 from tasks.results import describe
 from tasks.work import How, ImageWork, Stage, StageOutcome
@@ -129,21 +130,21 @@ def _find_or_compute(stage: Stage, compute: Compute, work: ImageWork) -> StageOu
     if stage in work.force:
         return _compute(stage, compute, work, store, started)
     found = store.find(key)
-    if found is not None and store.is_whole(found):
-        return _stored(stage, found, store, started)
-    damaged = found is not None or store.is_marked(key)
+    if found is not None:
+        return _stored(stage, found, started)
+    damaged = store.is_marked(key)
     if damaged:
         logger.warning("artifact %s is damaged in %s: computing it again", key, work.store_url)
     with store.lease(key) as ours:
         other = None if ours else store.find(key)
-        if other is not None and store.is_whole(other):
-            return _stored(stage, other, store, started)
+        if other is not None:
+            return _stored(stage, other, started)
         return _compute(stage, compute, work, store, started, mended=damaged)
 
 
-def _stored(stage: Stage, ref: ArtifactRef, store: ArtifactStore, started: float) -> StageOutcome:
-    result = store.provenance(ref).get("result")
-    return _outcome(stage, ref, "cached", time.perf_counter() - started, result)
+def _stored(stage: Stage, found: Marker, started: float) -> StageOutcome:
+    result = found.provenance.get("result")
+    return _outcome(stage, found.ref, "cached", time.perf_counter() - started, result)
 
 
 def _compute(

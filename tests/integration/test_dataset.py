@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import flows.ahead
+import tasks.pixels
 from flows.rerun import rerun
 from flows.run import run
 from scenes.render import render_scene
 from segmentation.errors import TooManyFailures
+from storage.seen import SETTLED_S
 from storage.store import ArtifactStore
 from tasks.work import STAGES
 from tests.integration.broken import broken_images
@@ -109,7 +114,64 @@ def test_a_second_run_is_answered_from_the_store(scenes: list[Path], tmp_path: P
     second = run([str(scenes[0].parent)], WORDS, home=str(tmp_path), pictures=0)
     assert how_many(second) == (0, DISTINCT, 0)
     assert second["task_runs"] == 1
-    assert max(row["seconds"] for row in rows_of(second)[1:] if "seconds" in row) < 0.1
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the images whose bytes are read."""
+    names: list[str] = []
+    for module in (flows.ahead, tasks.pixels):
+
+        def counted(location: str, read: Any = module.read_image_bytes) -> bytes:
+            names.append(Path(location).name)
+            return read(location)
+
+        monkeypatch.setattr(module, "read_image_bytes", counted)
+    return names
+
+
+def test_images_that_did_not_change_are_not_read_again(
+    scenes: list[Path], tmp_path: Path, reads: list[str]
+) -> None:
+    folder = shutil.copytree(scenes[0].parent, tmp_path / "in")
+    time.sleep(SETTLED_S)
+    home = str(tmp_path / "home")
+    run([str(folder)], WORDS, home=home, pictures=0)
+    assert sorted(reads) == sorted(path.name for path in scenes)
+    reads.clear()
+
+    # One is replaced by another of the same size, one is new, one has a new name.
+    old = (folder / "1.png").read_bytes()
+    new = scenes[2].read_bytes().ljust(len(old), b" ")
+    (folder / "1.png").write_bytes(new[: max(len(old), scenes[2].stat().st_size)])
+    shutil.copy(scenes[3], folder / "new.png")
+    (folder / "4.png").rename(folder / "renamed.png")
+    second = run([str(folder)], WORDS, home=home, pictures=0)
+    assert sorted(reads) == ["1.png", "new.png", "renamed.png"]
+    rows = {Path(row["image"]).name: row for row in rows_of(second)}
+    assert rows["new.png"]["sha256"] == rows["3.png"]["sha256"]
+    assert rows["1.png"]["sha256"] == hashlib.sha256((folder / "1.png").read_bytes()).hexdigest()
+    reads.clear()
+
+    # Another threshold wants what the models said, and no pixels.
+    time.sleep(SETTLED_S)
+    run([str(folder)], WORDS, home=home, pictures=0)
+    reads.clear()
+    changed = run(
+        [str(folder)], WORDS, home=home, pictures=0, config={"things": {"box_threshold": 0.5}}
+    )
+    assert changed["computed"] and not changed["failed"]
+    assert reads == []
+
+    # Where the models' answers are damaged, the pixels are wanted after all.
+    for chunk in (tmp_path / "home" / "store" / "embed_image").rglob("*"):
+        if chunk.is_file() and "/c/" in str(chunk):
+            chunk.write_bytes(b"")
+    mended = run(
+        [str(folder)], WORDS, home=home, pictures=0, config={"things": {"box_threshold": 0.6}}
+    )
+    assert mended["mended"] and not mended["failed"]
+    assert reads
 
 
 def test_a_deleted_result_alone_is_computed_and_written_again(

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from PIL import Image
@@ -84,8 +89,35 @@ def test_a_bucket_is_segmented_into_a_bucket(
     buffer = io.BytesIO()
     Image.fromarray(render_scene(79, height=96, width=128).image).save(buffer, "PNG")
     bucket.pipe("photos/inbox/broken.png", buffer.getvalue())
-    second = report_of(zeropan(*command, env=server))
+    with requests() as sent:
+        second = report_of(zeropan(*command, env=server))
     assert (second["computed"], second["cached"], second["failed"]) == (1, 3, 0)
+    # What did not change is known from the bucket's listing.
+    assert {one for one in sent if "inbox/" in one and not one.startswith("HEAD")} == {
+        "GET /photos/inbox/broken.png"
+    }
+    bucket.pipe("photos/inbox/day 1/0.png", buffer.getvalue())
+    with requests() as sent:
+        third = report_of(zeropan(*command, env=server))
+    assert (third["computed"], third["cached"], third["failed"]) == (0, 4, 0)
+    rows = [json.loads(line) for line in Path(third["table"]).read_text().splitlines()]
+    assert [row["sha256"] for row in rows].count(sha256(buffer.getvalue()).hexdigest()) == 2
+    assert sum(one.startswith("GET /photos/inbox/") for one in sent) == 1
+
+
+@contextmanager
+def requests() -> Iterator[list[str]]:
+    """What the server is asked while the block runs: methods and paths."""
+    api = f"{os.environ['AWS_ENDPOINT_URL']}/moto-api/recorder"
+    for action in ("reset-recording", "start-recording"):
+        urllib.request.urlopen(f"{api}/{action}", data=b"").close()
+    sent: list[str] = []
+    yield sent
+    urllib.request.urlopen(f"{api}/stop-recording", data=b"").close()
+    with urllib.request.urlopen(f"{api}/download-recording") as answer:
+        for line in answer.read().decode().splitlines():
+            one = json.loads(line)
+            sent.append(f"{one['method']} {unquote(urlsplit(one['url']).path)}")
 
 
 def test_a_bucket_that_is_not_there_is_one_sentence(

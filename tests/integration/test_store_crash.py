@@ -89,7 +89,8 @@ def test_racing_processes_agree_on_one_artifact(tmp_path: Path) -> None:
     store = ArtifactStore(str(tmp_path))
     for number in range(ROUNDS):
         refs = [ArtifactRef.from_json(line["ref"]) for line in lines if line["round"] == number]
-        assert set(refs) == {store.find(key(number))}
+        found = store.find(key(number))
+        assert found is not None and set(refs) == {found.ref}
         assert len(list((tmp_path / str(key(number))).iterdir())) == 1
     assert {check.status for check in verify(store)} == {"ok"}
 

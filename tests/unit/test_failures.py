@@ -14,8 +14,8 @@ def test_a_failure_is_remembered_for_its_request_until_it_is_dropped(tmp_path: P
     mine.add("/photos/寿司 1.png", "is damaged", "BadImage")
     other.add("s3://bucket/x.png", "gone", "BadImage")
     assert [(one.location, one.reason) for one in mine] == [("/photos/寿司 1.png", "is damaged")]
-    mine.drop("/photos/寿司 1.png")
-    mine.drop("/photos/寿司 1.png")
+    mine.drop(["/photos/寿司 1.png", "/photos/other.png"])
+    mine.drop(["/photos/寿司 1.png"])
     assert list(mine) == []
     assert [one.kind for one in other] == ["BadImage"]
 

@@ -1,0 +1,110 @@
+"""What is done for the next images while the models work on this one: looked up, read, decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from flows.job import Job
+from segmentation.images import read_image_bytes
+from storage.marker import Marker
+from storage.seen import SeenImages, fingerprint
+from storage.store import ArtifactStore
+from tasks.pixels import keep
+from tasks.work import PERCEPTION, ImageRef, ImageWork, image_digest
+
+AHEAD = 2
+"""Images that are read and decoded while the models work on another one."""
+LOOKUPS = 8
+"""Images that are looked up at a time: with a store in a bucket, looking up is waiting."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """An image and all that its tasks need; its pixels are decoded if they will be wanted."""
+
+    work: ImageWork
+    stored: Marker | None
+    """Its result, if that is stored already."""
+    fingerprint: str | None = None
+    """That of the bytes, if they were read just now and the place has one."""
+
+
+def read_ahead(
+    job: Job, images: Mapping[str, str | None], seen: SeenImages
+) -> Iterator[tuple[str, Future[Ready]]]:
+    """Go through images in their order, a few of them ahead of the caller.
+
+    Args:
+        job: words, parameters, models and places.
+        images: location → fingerprint that its listing gave, if it did.
+        seen: which bytes the locations held when they were last read.
+
+    Yields:
+        Each location, and the future of what there is of it. The future raises BadImage or
+        TransientError where the image cannot be read, and StoreError where the store cannot.
+    """
+    with (
+        ThreadPoolExecutor(LOOKUPS, thread_name_prefix="look-up") as looker,
+        ThreadPoolExecutor(1, thread_name_prefix="read") as reader,
+    ):
+        known = {
+            location: looker.submit(_look_up, job, location, mark, seen)
+            for location, mark in images.items()
+        }
+        ahead: list[tuple[str, Future[Ready]]] = []
+        try:
+            for location, found in known.items():
+                ahead.append((location, reader.submit(_prepare, job, location, found)))
+                if len(ahead) > AHEAD:
+                    yield ahead.pop(0)
+            while ahead:
+                yield ahead.pop(0)
+        finally:
+            for _, future in ahead:
+                future.cancel()
+
+
+@dataclass(frozen=True)
+class _Unread:
+    """An image whose bytes have to be read, and its fingerprint before that."""
+
+    fingerprint: str | None
+
+
+def _look_up(job: Job, location: str, mark: str | None, seen: SeenImages) -> Ready | _Unread:
+    """What can be known of an image without reading it."""
+    mark = mark or fingerprint(location)
+    sha256 = seen.digest(location, mark)
+    if sha256 is None:
+        return _Unread(mark)
+    work = job.work(ImageRef(location=location, sha256=sha256))
+    stored = _stored(job, work)
+    if stored is None and not _perceived(work):
+        return _Unread(mark)
+    return Ready(work, stored)
+
+
+def _prepare(job: Job, location: str, looked_up: Future[Ready | _Unread]) -> Ready:
+    """Read the image, unless that is not needed; decode it, unless its pixels are not."""
+    found = looked_up.result()
+    if isinstance(found, Ready):
+        return found
+    data = read_image_bytes(location)
+    same = found.fingerprint is not None and fingerprint(location) == found.fingerprint
+    work = job.work(ImageRef(location=location, sha256=image_digest(data)))
+    stored = _stored(job, work)
+    if stored is None and not _perceived(work):
+        keep(data, work)
+    return Ready(work, stored, found.fingerprint if same else None)
+
+
+def _stored(job: Job, work: ImageWork) -> Marker | None:
+    return None if job.force else ArtifactStore(work.store_url).find(work.key("panoptic"))
+
+
+def _perceived(work: ImageWork) -> bool:
+    """Whether no task will ask for pixels, unless an artifact turns out to be damaged."""
+    store = ArtifactStore(work.store_url)
+    return not work.force and all(store.is_marked(work.key(stage)) for stage in PERCEPTION)

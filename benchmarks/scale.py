@@ -1,6 +1,6 @@
 """What many images cost: workers, the cache, memory, bytes and housekeeping.
 
-    python -m benchmarks.scale [workers|cached|memory|bytes|rows|store ...]
+    python -m benchmarks.scale [workers|cached|memory|bytes|left|store ...]
 
 Each part prints a markdown table. Prefect's server runs on loopback, as in a real deployment;
 images are rendered scenes, the models those in the repository. Ratios are to the first row of the
@@ -89,17 +89,15 @@ def cached(folder: Path) -> None:
     rows = [
         ("computed", first), ("stored", few), ("stored, among 10,000 more", many),
     ]  # fmt: skip
-    base = first["seconds"] / first["images"]
-    out = []
-    for name, report in rows:
-        lines = Path(report["table"]).read_text().splitlines()
-        own = [json.loads(line).get("seconds", 0.0) for line in lines]
-        whole = report["seconds"] / report["images"]
-        out.append(
-            [name, f"{1000 * statistics.median(own):.1f}", f"{1000 * whole:.1f}",
-             f"{whole / base:.4f}"]
-        )  # fmt: skip
-    table(["64 images", "ms an image, median", "ms an image, whole run", "ratio"], out)
+    base = first["seconds"]
+    table(
+        ["64 images", "ms an image, of the whole run", "ratio"],
+        [
+            [name, f"{1000 * report['seconds'] / report['images']:.1f}",
+             f"{report['seconds'] / base:.4f}"]
+            for name, report in rows
+        ],
+    )  # fmt: skip
 
 
 def memory(folder: Path) -> None:
@@ -152,9 +150,7 @@ def stored_bytes(folder: Path) -> None:
     sizes: dict[str, list[int]] = {}
     rle = []
     for entry in entries(store):
-        folder_of = Path(store.path_of(entry.key))
-        total = sum(path.stat().st_size for path in folder_of.rglob("*") if path.is_file())
-        sizes.setdefault(entry.key.stage, []).append(total)
+        sizes.setdefault(entry.key.stage, []).append(entry.bytes)
         if entry.key.stage == "panoptic":
             result = store.read(entry.key, Panoptic)
             codes = [
@@ -175,33 +171,45 @@ def stored_bytes(folder: Path) -> None:
     table([f"{side} x {side * 3 // 4} pixels", "bytes an image", "ratio"], rows)
 
 
-def rows_and_files(folder: Path) -> None:
-    """Files an image leaves behind, and rows in the Prefect server's database."""
-    images = scenes(folder / "in", 48, width=256)
-    home = folder / "home"
+def left_behind(folder: Path) -> None:
+    """What an image leaves behind: files, and rows in the Prefect server's database."""
+    from storage.store import ArtifactStore
+
+    number = 48
+    images = scenes(folder / "in", number, width=256)
     database = Path(os.environ["PREFECT_HOME"]) / "prefect.db"
-    counts = [table_rows(database)]
-    for _ in range(2):
-        run(images, home)
-        time.sleep(10)  # Events and logs are written a little later.
-        counts.append(table_rows(database))
-    out = []
-    for place in ("store", "output"):
-        files = [path for path in (home / place).rglob("*") if path.is_file()]
-        size = sum(path.stat().st_size for path in files)
-        out.append([f"files in {place}", f"{len(files) / 48:.1f}", "0", f"{size / 48:,.0f}"])
-    first, second = (
-        {name: after[name] - before.get(name, 0) for name in after}
-        for before, after in itertools.pairwise(counts)
-    )
-    for name in sorted(first, key=lambda name: -first[name]):
-        if first[name] >= 48:
-            out.append(
-                [f"rows in {name}", f"{first[name] / 48:.1f}", f"{second[name] / 48:.1f}", ""]
-            )
-    grown = first["bytes"] / 48
-    out.append(["Prefect's database, bytes", f"{grown:,.0f}", f"{second['bytes'] / 48:,.0f}", ""])
-    table(["an image", "computed", "stored", "bytes"], [r for r in out if "rows in bytes" not in r])
+    run(images, folder / "warm-up", "--limit", "16")
+    out, base = [], 0.0
+    for layout, task_runs in itertools.product(("folder", "zip"), ("stages", "batches")):
+        home = folder / f"{layout}-{task_runs}"
+        ArtifactStore(str(home / "store")).set_layout(layout)
+        before = settled_rows(database)
+        report = run(images, home, "--task-runs", task_runs)
+        after = settled_rows(database)
+        grown = {name: (after[name] - before.get(name, 0)) / number for name in after}
+        files = [path for path in (home / "store").rglob("*") if path.is_file()]
+        size = sum(path.stat().st_size for path in files) / number
+        rate = report["images"] / report["seconds"]
+        base = base or rate
+        written = sum(count for name, count in grown.items() if name != "bytes")
+        out.append(
+            [layout, task_runs, f"{rate / base:.2f}", f"{len(files) / number:.1f}", f"{size:,.0f}",
+             f"{grown['task_run']:.1f}", f"{written:.0f}", f"{grown['bytes']:,.0f}"]
+        )  # fmt: skip
+    table(
+        ["layout", "task runs", "images a second, ratio", "files", "bytes", "task runs",
+         "rows of Prefect", "bytes of Prefect's database"],
+        out,
+    )  # fmt: skip
+
+
+def settled_rows(database: Path) -> dict[str, int]:
+    """`table_rows`, once the server has written what is still on its way."""
+    last: dict[str, int] = {}
+    while (now := table_rows(database)) != last:
+        last = now
+        time.sleep(15)
+    return now
 
 
 def table_rows(database: Path) -> dict[str, int]:
@@ -273,7 +281,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "cached": cached,
     "memory": memory,
     "bytes": stored_bytes,
-    "rows": rows_and_files,
+    "left": left_behind,
     "store": housekeeping,
 }
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter
+from typing import Literal
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -20,13 +21,17 @@ from flows.chain import run_chain
 from flows.job import Job
 from flows.outputs import output_files, write_panoptic
 from flows.progress import report
-from segmentation.errors import StoreError, TransientError, WeightsError, ZeropanError
+from segmentation.errors import BadConfig, StoreError, TransientError, WeightsError, ZeropanError
 from segmentation.images import shown
 from storage.failures import FailureList
 from storage.seen import SeenImages
 from tasks.work import STAGES
 
 logger = logging.getLogger(__name__)
+
+
+TaskRuns = Literal["stages", "batches"]
+"""What Prefect has a task run of."""
 
 
 class ImageRow(BaseModel):
@@ -65,6 +70,7 @@ def segment_batch(
     first: int,
     total: int,
     threads: int | None,
+    task_runs: TaskRuns = "stages",
 ) -> list[ImageRow]:
     """Segment a few images one after the other.
 
@@ -75,13 +81,14 @@ def segment_batch(
         first: number of the batch's first image in the whole run, for the progress report.
         total: images of the whole run.
         threads: threads for arithmetic in this process; None leaves the usual.
+        task_runs: stages: one task run for each stage of each image; batches: only this one.
 
     Returns:
         A row for each image, in order.
 
     Raises:
         StoreError: nothing can be stored, so that going on would be in vain.
-        WeightsError: a model cannot be loaded.
+        BadConfig, WeightsError: no image can be segmented so.
     """
     if threads is not None:
         import torch
@@ -95,7 +102,7 @@ def segment_batch(
         written: list[Future[None]] = []
         for number, (location, ready) in enumerate(read_ahead(job, images, seen)):
             report(first + number, total, shown(location).rpartition("/")[2])
-            row = _segment(job, location, ready, writer, written)
+            row = _segment(job, location, ready, writer, written, task_runs == "stages")
             if row.status == "failed":
                 remembered.add(row.image, row.reason, row.kind)
             rows.append(row)
@@ -114,6 +121,7 @@ def _segment(
     future: Future[Ready],
     writer: ThreadPoolExecutor,
     written: list[Future[None]],
+    as_tasks: bool,
 ) -> ImageRow:
     started = perf_counter()
     try:
@@ -121,7 +129,7 @@ def _segment(
         work = ready.work
         mended = 0
         if ready.stored is None:
-            outcomes = run_chain(work)
+            outcomes = run_chain(work, as_tasks=as_tasks)
             result = outcomes[-1].result
             mended = sum(outcome.mended for outcome in outcomes)
             status = "computed" if any(one.how == "computed" for one in outcomes) else "cached"
@@ -143,8 +151,8 @@ def _segment(
             result=str(files.panoptic_png),
             mended=mended,
         )
-    except WeightsError:
-        raise
+    except (BadConfig, WeightsError):
+        raise  # Every other image would fail as well.
     except ZeropanError as error:
         if isinstance(error, StoreError) and not isinstance(error, KeyError | ValueError):
             raise  # The place itself, such as a full disk: every other image would fail as well.
@@ -167,6 +175,6 @@ def _failed(location: str, error: Exception, seconds: float) -> ImageRow:
     )
 
 
-def task_runs_of(rows: Sequence[ImageRow]) -> int:
-    """Task runs that these images took at the least, the batches themselves not counted."""
-    return len(STAGES) * sum(row.status == "computed" for row in rows)
+def task_runs_of(rows: Sequence[ImageRow], task_runs: TaskRuns) -> int:
+    """Task runs that a batch took at the least."""
+    return 1 + (task_runs == "stages") * len(STAGES) * sum(row.status == "computed" for row in rows)

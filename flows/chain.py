@@ -84,6 +84,7 @@ def run_chain(
     done: int = 0,
     total: int = 1,
     known: dict[str, StageOutcome] | None = None,
+    as_tasks: bool = True,
 ) -> list[StageOutcome]:
     """Run the seven tasks of one image inside a flow, each from the cache if it can be.
 
@@ -93,22 +94,24 @@ def run_chain(
         total: stages of the whole run, for the progress report.
         known: outcomes by digest of stages that this flow has asked for already; their tasks are
             not asked again, and new ones are added.
+        as_tasks: each stage is a Prefect task run. Without, the stages run as plain functions
+            within the caller's task: the store is their cache, and nothing retries them.
 
     Raises:
         ZeropanError: a task failed for good.
     """
     try:
-        return _run_once(work, done, total, known)
+        return _run_once(work, done, total, known, as_tasks)
     except (ArtifactMissing, ArtifactDamaged):
         # Something upstream was damaged after its task had answered. Its own task computes it
         # again, so a second pass mends the chain; a third would only hide a real fault.
-        return _run_once(work, done, total, None)
+        return _run_once(work, done, total, None, as_tasks)
     finally:
         forget(work.image.sha256)
 
 
 def _run_once(
-    work: ImageWork, done: int, total: int, known: dict[str, StageOutcome] | None
+    work: ImageWork, done: int, total: int, known: dict[str, StageOutcome] | None, as_tasks: bool
 ) -> list[StageOutcome]:
     serializer = StageOutcomeSerializer(store_url=work.store_url)
     states: dict[Stage, State[Any]] = {}
@@ -118,6 +121,9 @@ def _run_once(
         earlier = known.get(work.digests[stage]) if known is not None else None
         if earlier is not None:
             outcomes.append(earlier.model_copy(update={"how": "cached", "seconds": 0.0}))
+            continue
+        if not as_tasks:
+            outcomes.append(StageOutcome.model_validate(TASKS[stage].fn(work)))
             continue
         task = TASKS[stage].with_options(
             result_serializer=serializer,

@@ -62,6 +62,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, for m
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the log of the flow.")]
 
 RunnerName = Literal["auto", "threads", "processes", "dask"]
+TaskRunsName = Literal["stages", "batches"]
 
 FLOWS = {
     "run": "flows.run",
@@ -114,6 +115,13 @@ def run(
         RunnerName,
         typer.Option(help="Who runs them; auto: threads for one worker, else processes."),
     ] = "auto",
+    task_runs: Annotated[
+        TaskRunsName,
+        typer.Option(
+            help="Of a data set: Prefect has a task run of each image's stages, or only "
+            "of each batch of 16 images, for data sets of millions."
+        ),
+    ] = "stages",
     limit: Annotated[
         int | None, typer.Option(min=1, help="Of a data set: only the first so many images.")
     ] = None,
@@ -169,6 +177,7 @@ def run(
             sources=images,
             workers=workers,
             runner=runner,
+            task_runs=task_runs,
             limit=limit,
             shuffle_seed=shuffle_seed,
             max_failures=max_failures,

@@ -147,6 +147,19 @@ def prune_artifacts(
     )
 
 
+@app.command("layout")
+def layout_of_artifacts(
+    new: Annotated[str | None, typer.Argument(help="folder or zip; without, say which.")] = None,
+    home: Home = None,
+    store: Url = None,
+) -> None:
+    """Say or set whether new artifacts are a folder of files each, or one ZIP file each."""
+    opened = _open(home, store)
+    if new is not None:
+        opened.set_layout(new)
+    Console().print(opened.layout)
+
+
 def _counts(checks: list[Check]) -> str:
     counts = Counter(check.status for check in checks)
     return ", ".join(f"{counts[status]} {status}" for status in ("ok", "damaged", "orphan"))

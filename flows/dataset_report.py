@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from flows.batch import ImageRow, task_runs_of
+from flows.batch import ImageRow, TaskRuns, task_runs_of
 
 SHOWN = 20
 """Failures that a person is shown; the rest are in the table."""
@@ -60,7 +60,7 @@ class DatasetReport(BaseModel):
         """Images a second."""
         return self.done / self.seconds if self.seconds else 0.0
 
-    def add(self, rows: Sequence[ImageRow]) -> None:
+    def add(self, rows: Sequence[ImageRow], task_runs: TaskRuns) -> None:
         """Count a batch."""
         counts = Counter(row.status for row in rows)
         self.computed += counts["computed"]
@@ -69,7 +69,7 @@ class DatasetReport(BaseModel):
         self.mended += sum(row.mended for row in rows)
         self.things += sum(row.things for row in rows)
         self.stuff += sum(row.stuff for row in rows)
-        self.task_runs += 1 + task_runs_of(rows)
+        self.task_runs += task_runs_of(rows, task_runs)
         self.failures += [
             Failed(image=row.image, kind=row.kind, reason=row.reason)
             for row in rows

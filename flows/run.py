@@ -26,7 +26,7 @@ from prefect.futures import PrefectFuture
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
-from flows.batch import ImageRow, segment_batch
+from flows.batch import ImageRow, TaskRuns, segment_batch
 from flows.dataset_report import DatasetReport
 from flows.gallery import Gallery
 from flows.job import Job
@@ -70,6 +70,7 @@ def run(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     workers: int = 1,
     runner: Runner = "auto",
+    task_runs: TaskRuns = "stages",
     limit: int | None = None,
     shuffle_seed: int | None = None,
     max_failures: int = 100,
@@ -94,6 +95,8 @@ def run(
         max_pixels: larger images are refused before they are decoded.
         workers: batches of images at a time.
         runner: who runs them: threads, processes, dask, or auto.
+        task_runs: what Prefect keeps a task run of: stages (seven an image, with retries and their
+            own logs) or batches (one for 16 images, for data sets of millions).
         limit: only the first so many images, after shuffling.
         shuffle_seed: seed of a random order, so that several runs over one folder share the work.
         max_failures: more failed images than this end the run as failed.
@@ -131,6 +134,7 @@ def run(
         images=images,
         failures=digest,
         runner=runner,
+        task_runs=task_runs,
         workers=workers,
         max_failures=max_failures,
         pictures=pictures,
@@ -162,6 +166,7 @@ class _Plan:
     images: dict[str, str | None]
     failures: str
     runner: Runner
+    task_runs: TaskRuns
     workers: int
     max_failures: int
     pictures: int
@@ -179,7 +184,7 @@ def _work_through(plan: _Plan, report: DatasetReport) -> Any:
         table.parent.mkdir(parents=True, exist_ok=True)
         with table.open("w", encoding="utf-8") as file:
             for rows in _batches(plan, report):
-                report.add(rows)
+                report.add(rows, plan.task_runs)
                 report.seconds = time.monotonic() - started
                 _write_rows(file, rows)
                 _draw(plan, journal, rows, len(refs))
@@ -225,6 +230,7 @@ def _batches(plan: _Plan, report: DatasetReport) -> Iterator[list[ImageRow]]:
                 "first": first,
                 "total": total,
                 "threads": threads,
+                "task_runs": plan.task_runs,
             }
             flying.append(runner.submit(segment_batch, parameters=parameters))
             if len(flying) > 2 * plan.workers:

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, TypeVar
 
 from segmentation.errors import ArtifactDamaged, ArtifactMissing, StoreError, TransientError
@@ -23,6 +24,7 @@ from segmentation.records import Record
 from storage.codec import from_files, to_files
 from storage.files import open_files
 from storage.keys import ArtifactKey
+from storage.layout import GROUP, Layout, layout_of, pack, set_layout, unpack
 from storage.lease import lease
 from storage.marker import ArtifactRef, Marker, marker_name
 
@@ -56,6 +58,23 @@ class ArtifactStore:
     def __init__(self, url: str) -> None:
         self.url = url
         self.files = open_files(url)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """How the files of new artifacts lie in the store."""
+        with self._reporting("say its layout"):
+            return layout_of(self.files)
+
+    def set_layout(self, layout: str) -> None:
+        """Choose how the files of new artifacts lie in the store; what is stored stays as it is.
+
+        Raises:
+            BadConfig: there is no such layout.
+            StoreError: the place cannot be written to.
+        """
+        with self._reporting("change its layout"):
+            set_layout(self.files, layout)
+        self.__dict__.pop("layout", None)
 
     def find(self, key: ArtifactKey) -> Marker | None:
         """The marker of a key's artifact, if it is stored, every byte of it as it was written."""
@@ -100,6 +119,8 @@ class ArtifactStore:
             TransientError: it cannot be written to just now.
         """
         contents = to_files(record, provenance)
+        if self.layout == "zip":
+            contents = pack(contents)
         marker = Marker(
             key=key,
             attempt=uuid.uuid4().hex,
@@ -131,15 +152,17 @@ class ArtifactStore:
             ArtifactDamaged: one is, but its bytes are not those that were written.
         """
         marker = self._marker_of(key)
-        return from_files(self.load(marker), kind)
+        return from_files(unpack(self.load(marker)), kind)
 
     def provenance(self, key: ArtifactKey | ArtifactRef) -> dict[str, Any]:
         """Where an artifact comes from: parameters, models, upstream keys, seconds."""
         return dict(self._marker_of(key).provenance)
 
     def path_of(self, key: ArtifactKey | ArtifactRef) -> str:
-        """The path or URL of the Zarr group, for zarr.open_group."""
-        return f"{self.url.rstrip('/')}/{self._marker_of(key).folder}"
+        """The path or URL of the Zarr group, for zarr.open_group; of its ZIP file if it has one."""
+        marker = self._marker_of(key)
+        zipped = f"/{GROUP}" if GROUP in marker.files else ""
+        return f"{self.url.rstrip('/')}/{marker.folder}{zipped}"
 
     def marker(self, key: ArtifactKey) -> Marker:
         """The commit marker under a key.

@@ -99,6 +99,15 @@ def test_verify_finds_damage_and_prune_removes_it(
     assert command("verify")[0] == 0
 
 
+def test_the_layout_is_said_and_set(command: Command) -> None:
+    assert command("layout")[1].strip() == "folder"
+    assert command("layout", "zip")[1].strip() == "zip"
+    assert command("layout")[1].strip() == "zip"
+    code, out, err = command("layout", "tar")
+    assert (code, out) == (2, "")
+    assert "'tar'" in err and "folder | zip" in err
+
+
 def test_prune_refuses_an_unknown_stage(command: Command) -> None:
     code, _, err = command("prune", "--older-than", "1", "--stage", "stuff")
     assert code == 2

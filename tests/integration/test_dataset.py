@@ -22,6 +22,7 @@ from scenes.render import render_scene
 from segmentation.errors import TooManyFailures
 from storage.seen import SETTLED_S
 from storage.store import ArtifactStore
+from storage.upkeep import entries, verify
 from tasks.work import STAGES
 from tests.integration.broken import broken_images
 from tracking.search import read_file
@@ -187,6 +188,38 @@ def test_a_deleted_result_alone_is_computed_and_written_again(
     again = run([str(scenes[0].parent)], WORDS, home=str(tmp_path), pictures=0)
     assert how_many(again) == (1, DISTINCT - 1, 0)
     assert Path(row["result"]).exists()
+
+
+def test_without_task_runs_of_stages_the_store_is_the_cache(
+    scenes: list[Path], tmp_path: Path, reads: list[str]
+) -> None:
+    folder = shutil.copytree(scenes[0].parent, tmp_path / "in")
+    (folder / "cut-off.png").write_bytes(broken_images()["cut-off.png"])
+    time.sleep(SETTLED_S)
+    as_usual = run([str(folder)], WORDS, home=str(tmp_path / "usual"), pictures=0)
+    store = ArtifactStore(str(tmp_path / "few" / "store"))
+    store.set_layout("zip")
+
+    def again(**settings: Any) -> dict[str, Any]:
+        return run(
+            [str(folder)], WORDS, home=str(tmp_path / "few"), pictures=0, task_runs="batches",
+            **settings,
+        )  # fmt: skip
+
+    first = again()
+    assert how_many(first) == how_many(as_usual) == (DISTINCT, 0, 1)
+    assert first["task_runs"] == 1
+    for mine, usual in zip(rows_of(first), rows_of(as_usual), strict=True):
+        if mine["status"] != "failed":
+            label_maps = [np.asarray(Image.open(row["result"])) for row in (mine, usual)]
+            assert np.array_equal(*label_maps)
+    reads.clear()
+    changed = again(config={"things": {"box_threshold": 0.5}})
+    assert how_many(changed) == (DISTINCT, 0, 1)
+    assert reads == ["cut-off.png"]
+    assert how_many(again()) == (0, DISTINCT, 1)
+    assert {artifact.files for artifact in entries(store)} == {1}
+    assert {check.status for check in verify(store)} == {"ok"}
 
 
 def test_a_changed_threshold_computes_no_perception(scenes: list[Path], tmp_path: Path) -> None:

@@ -12,8 +12,15 @@ import pytest
 import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from zarr.storage import ZipStore
 
-from segmentation.errors import ArtifactDamaged, ArtifactMissing, BadInput, StoreError
+from segmentation.errors import (
+    ArtifactDamaged,
+    ArtifactMissing,
+    BadConfig,
+    BadInput,
+    StoreError,
+)
 from segmentation.records import (
     GroundedBoxes,
     ImageEmbedding,
@@ -27,17 +34,21 @@ from segmentation.records import (
 )
 from storage.files import LocalFiles
 from storage.keys import ArtifactKey, artifact_key
+from storage.layout import SETTING, pack, unpack
 from storage.store import ArtifactStore
 from storage.upkeep import entries, prune, resolve, verify
 
 MakeStore = Callable[[], ArtifactStore]
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", "local, zip"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
-    if request.param == "local":
-        return ArtifactStore(str(tmp_path / "a store"))
-    return ArtifactStore(f"memory://{uuid.uuid4().hex}")
+    if request.param == "memory":
+        return ArtifactStore(f"memory://{uuid.uuid4().hex}")
+    made = ArtifactStore(str(tmp_path / "a store"))
+    if request.param == "local, zip":
+        made.set_layout("zip")
+    return made
 
 
 def things(count: int = 3, height: int = 17, width: int = 21, seed: int = 0) -> ThingMasks:
@@ -182,7 +193,12 @@ def test_another_kind_of_record_is_refused(store: ArtifactStore) -> None:
 
 
 def all_files(store: ArtifactStore) -> list[str]:
-    return sorted(name for name, _, _ in store.files.walk())
+    return sorted(name for name, _, _ in store.files.walk() if name != SETTING)
+
+
+def a_chunk(store: ArtifactStore, digest: str = "") -> str:
+    """A file that holds numbers: a chunk of an array, or the ZIP file that it is in."""
+    return next(n for n in all_files(store) if digest in n and ("/c/" in n or n.endswith(".zip")))
 
 
 def test_any_damaged_file_is_found_and_mended(store: ArtifactStore) -> None:
@@ -210,8 +226,7 @@ def test_any_damaged_file_is_found_and_mended(store: ArtifactStore) -> None:
 def test_prune_removes_what_is_broken_and_nothing_else(store: ArtifactStore) -> None:
     good = store.write(key(1), things(), provenance={})
     bad = store.write(key(2), things(), provenance={})
-    chunk = next(n for n in all_files(store) if bad.digest in n and "/c/" in n)
-    store.files.publish(chunk, b"x", replace=True)
+    store.files.publish(a_chunk(store, bad.digest), b"x", replace=True)
     orphan = f"things/{key(3).digest}/0123456789abcdef0123456789abcdef/zarr.json"
     store.files.publish(orphan, b"{}", replace=True)
     assert sorted(c.status for c in verify(store)) == ["damaged", "ok", "orphan"]
@@ -223,7 +238,7 @@ def test_prune_removes_what_is_broken_and_nothing_else(store: ArtifactStore) -> 
 
 def test_prune_keeps_the_attempt_beside_a_damaged_one(store: ArtifactStore) -> None:
     store.write(key(), things(), provenance={})
-    store.files.publish(next(n for n in all_files(store) if "/c/" in n), b"x", replace=True)
+    store.files.publish(a_chunk(store), b"x", replace=True)
     other = f"things/{key().digest}/0123456789abcdef0123456789abcdef/zarr.json"
     store.files.publish(other, b"{}", replace=True)
     report = prune(store)
@@ -316,17 +331,55 @@ def test_a_key_is_found_by_its_first_digits(store: ArtifactStore) -> None:
         resolve(store, "pan")
 
 
-def test_the_group_opens_with_zarr_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layout", ["folder", "zip"])
+def test_the_group_opens_with_zarr_alone(tmp_path: Path, layout: str) -> None:
     store = ArtifactStore(str(tmp_path))
+    store.set_layout(layout)
     record = things()
     ref = store.write(key(), record, provenance={"seconds": 1})
-    group = zarr.open_group(store.path_of(ref), mode="r")
+    path = store.path_of(ref)
+    group = zarr.open_group(ZipStore(path) if layout == "zip" else path, mode="r")
     packed = group["masks"]
     assert isinstance(packed, zarr.Array)
     assert packed.metadata.dimension_names == ("instance", "y", "x_bits")
     masks = np.unpackbits(np.asarray(packed[...]), axis=-1, count=record.masks.shape[2])
     np.testing.assert_array_equal(masks.astype(bool), record.masks)
     assert group.attrs["provenance"] == {"seconds": 1}
+
+
+def test_a_store_may_hold_both_layouts(tmp_path: Path) -> None:
+    url = str(tmp_path)
+    ArtifactStore(url).write(key(1), things(), provenance={})
+    before = len(all_files(ArtifactStore(url)))
+    ArtifactStore(url).set_layout("zip")
+    ArtifactStore(url).write(key(2), things(), provenance={})
+    store = ArtifactStore(url)
+    assert len(all_files(store)) == before + 2
+    for number in (1, 2):
+        assert_same(store.read(key(number), ThingMasks), things())
+    assert [check.status for check in verify(store)] == ["ok", "ok"]
+    assert prune(store, grace_s=0).removed == []
+    assert store.layout == "zip"
+
+
+def test_a_layout_that_is_none_is_one_sentence(tmp_path: Path) -> None:
+    store = ArtifactStore(str(tmp_path))
+    with pytest.raises(BadConfig, match="'tar' is not known; set it with zeropan store layout"):
+        store.set_layout("tar")
+    for bad in (b"{", b"[]", b'{"layout": "tar"}'):
+        store.files.publish(SETTING, bad, replace=True)
+        with pytest.raises(BadConfig, match="set it with"):
+            store.write(key(), things(), provenance={})
+    assert all_files(store) == []
+
+
+def test_packing_is_exact_and_always_the_same() -> None:
+    contents = {"zarr.json": b"{}", "masks/c/0/0": bytes(range(256))}
+    assert pack(contents) == pack(dict(reversed(contents.items())))
+    assert unpack(pack(contents)) == contents
+    assert unpack(contents) is contents
+    with pytest.raises(ArtifactDamaged, match="no ZIP file"):
+        unpack({"group.zip": b"PK"})
 
 
 @pytest.mark.parametrize("stage, digest", [("../up", "0" * 32), ("things", "../../etc"), ("", "")])

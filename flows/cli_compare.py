@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from flows.cli_options import Experiment, Home, Json
 from flows.settings import Places
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ SHOWN = 20
 def compare(
     run_a: Annotated[str, typer.Argument(help="A run's id, the beginning of one, or latest.")],
     run_b: Annotated[str, typer.Argument(help="The same, for the other run.")] = "latest",
-    home: Annotated[str | None, typer.Option(help="Folder of everything that is kept.")] = None,
-    experiment: Annotated[str | None, typer.Option(help="Name of the MLflow experiment.")] = None,
+    home: Home = None,
+    experiment: Experiment = None,
     output: Annotated[
         str | None, typer.Option(help="Folder of the pictures [default: below home].")
     ] = None,
     log: Annotated[bool, typer.Option(help="Log the comparison as a run of MLflow's.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Compare two recorded runs: parameters, metrics, and the segments of every shared image."""
     from flows.compare import compare_runs

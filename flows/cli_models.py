@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from flows.cli_options import Json
 from models.components import COMPONENTS, Component
 from models.presets import PRESETS, TINY, folder_of, models_folder, parse_preset, size_text
 from segmentation.errors import BadConfig
@@ -24,7 +25,6 @@ Name = Annotated[
         metavar="PRESET|MODEL",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
 @app.command("list")

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from flows.cli_options import Home, Json, Store
 from flows.settings import Places
 from segmentation.errors import BadConfig
 from storage.store import ArtifactStore
@@ -19,12 +20,6 @@ from storage.upkeep import GRACE_S, Check, entries, prune, resolve, verify
 from tasks.work import STAGES
 
 app = typer.Typer(help="Look at the artifact store.", no_args_is_help=True)
-
-Home = Annotated[
-    str | None, typer.Option(help="Folder of everything that is kept [default: ./zeropan-data].")
-]
-Url = Annotated[str | None, typer.Option("--store", help="Folder or URL of the artifacts.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
 def _open(home: str | None, url: str | None) -> ArtifactStore:
@@ -36,7 +31,7 @@ def _dump(value: Any) -> None:
 
 
 @app.command("ls")
-def list_artifacts(home: Home = None, store: Url = None, as_json: Json = False) -> None:
+def list_artifacts(home: Home = None, store: Store = None, as_json: Json = False) -> None:
     """List the artifacts: one line each."""
     found = list(entries(_open(home, store)))
     if as_json:
@@ -68,7 +63,7 @@ def list_artifacts(home: Home = None, store: Url = None, as_json: Json = False) 
 def show(
     key: Annotated[str, typer.Argument(help="A key, or its first digits: things/ab12.")],
     home: Home = None,
-    store: Url = None,
+    store: Store = None,
 ) -> None:
     """Show where one artifact is and what it comes from, as JSON."""
     opened = _open(home, store)
@@ -87,7 +82,7 @@ def show(
 
 
 @app.command("verify")
-def verify_artifacts(home: Home = None, store: Url = None, as_json: Json = False) -> None:
+def verify_artifacts(home: Home = None, store: Store = None, as_json: Json = False) -> None:
     """Read every byte of every artifact; exit code 1 if one is damaged."""
     checks = list(track(verify(_open(home, store))))
     if as_json:
@@ -104,7 +99,7 @@ def verify_artifacts(home: Home = None, store: Url = None, as_json: Json = False
 @app.command("prune")
 def prune_artifacts(
     home: Home = None,
-    store: Url = None,
+    store: Store = None,
     grace: Annotated[
         float, typer.Option(min=0, help="Attempts younger than this stay; seconds.")
     ] = GRACE_S,
@@ -151,7 +146,7 @@ def prune_artifacts(
 def layout_of_artifacts(
     new: Annotated[str | None, typer.Argument(help="folder or zip; without, say which.")] = None,
     home: Home = None,
-    store: Url = None,
+    store: Store = None,
 ) -> None:
     """Say or set whether new artifacts are a folder of files each, or one ZIP file each."""
     opened = _open(home, store)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from flows.cli_options import Home
 from flows.settings import Places
 
 app = typer.Typer(help="Runs that could not be logged to MLflow when they ran.")
@@ -19,7 +20,7 @@ def _group() -> None:
 
 @app.command()
 def flush(
-    home: Annotated[str | None, typer.Option(help="Folder of everything that is kept.")] = None,
+    home: Home = None,
     all_runs: Annotated[
         bool,
         typer.Option("--all", help="Also runs that never ended, of processes that were killed."),

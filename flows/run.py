@@ -80,7 +80,8 @@ def run(
 
     Raises:
         BadInput: a source does not exist or holds no image.
-        TooManyFailures: more images failed than are allowed, or all of them.
+        TooManyFailures: more images failed than are allowed, or all of them, unless these are
+            images that had failed before.
     """
     request = Request(
         categories=categories.resolved(),
@@ -112,6 +113,7 @@ def run(
         task_runs=task_runs,
         workers=workers,
         max_failures=max_failures,
+        retry_failed=retry_failed,
         pictures=pictures,
         title=", ".join(shown(source) for source in sources),
     )

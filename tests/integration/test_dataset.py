@@ -272,3 +272,6 @@ def test_nothing_but_failures_is_a_failed_run(tmp_path: Path) -> None:
         (tmp_path / "in" / name).write_bytes(data)
     with pytest.raises(TooManyFailures, match="10 of 10 images failed, which is all of them"):
         run([str(tmp_path / "in")], WORDS, home=str(tmp_path / "home"))
+    # Taken up again, that they fail is no news.
+    again = run([str(tmp_path / "in")], WORDS, home=str(tmp_path / "home"), retry_failed=True)
+    assert how_many(again) == (0, 0, 10)

@@ -34,7 +34,11 @@ SECRET = "loopback-secret"
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    from moto.moto_api import recorder
+
+    # It writes into the current folder otherwise.
+    monkeypatch.setattr(recorder, "_location", str(tmp_path / "requests"))
     port = free_port()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.panoptic_quality import CategoryCounts
+from zeropan.evaluation.panoptic_quality import CategoryCounts
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,17 @@ from typing import Literal
 
 import numpy as np
 
-from models.loading import detector, segmenter, text_segmenter
-from models.presets import find_preset
-from scenes.render import Pairs, render_scene
-from scenes.scene import Scene
-from scenes.vocabulary import COLOURED_THINGS, COLOURS, HELD_OUT_PAIRS, STUFF, THINGS
-from segmentation.categories import Categories
-from segmentation.panoptic import fuse
-from segmentation.records import Int32, Panoptic
-from segmentation.stuff_masks import refine_stuff
-from segmentation.stuff_regions import find_stuff_regions
-from segmentation.things import segment_things
+from zeropan.models.loading import detector, segmenter, text_segmenter
+from zeropan.models.presets import find_preset
+from zeropan.scenes.render import Pairs, render_scene
+from zeropan.scenes.scene import Scene
+from zeropan.scenes.vocabulary import COLOURED_THINGS, COLOURS, HELD_OUT_PAIRS, STUFF, THINGS
+from zeropan.segmentation.categories import Categories
+from zeropan.segmentation.panoptic import fuse
+from zeropan.segmentation.records import Int32, Panoptic
+from zeropan.segmentation.stuff_masks import refine_stuff
+from zeropan.segmentation.stuff_regions import find_stuff_regions
+from zeropan.segmentation.things import segment_things
 
 Prompting = Literal["present and four others", "all 40 phrases"]
 PLAIN = [name for name in THINGS if name not in COLOURED_THINGS]

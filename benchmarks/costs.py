@@ -21,13 +21,13 @@ import torch
 from torch import nn
 
 from benchmarks.random_weights import write_clipseg, write_grounding_dino, write_sam
-from models.clipseg import ClipSegSegmenter
-from models.grounding_dino import GroundingDinoDetector
-from models.loading import resolve_device
-from models.precision import Precision, resolve_precision
-from models.sam import SamSegmenter
-from scenes.render import render_scene
-from scenes.vocabulary import STUFF, THINGS
+from zeropan.models.clipseg.adapter import ClipSegSegmenter
+from zeropan.models.grounding_dino.adapter import GroundingDinoDetector
+from zeropan.models.loading import resolve_device
+from zeropan.models.precision import Precision, resolve_precision
+from zeropan.models.sam.adapter import SamSegmenter
+from zeropan.scenes.render import render_scene
+from zeropan.scenes.vocabulary import STUFF, THINGS
 
 MODELS = (
     "grounding_dino_swin_t",

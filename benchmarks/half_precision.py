@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.method import CATEGORIES, Perceived, perceive, score
-from evaluation.comparison import changed_pixels
-from evaluation.comparison import compare as compare_results
-from models.loading import segmenter
-from models.presets import find_preset
-from segmentation.config import PipelineConfig
-from segmentation.panoptic import fuse
-from segmentation.records import Panoptic
-from segmentation.stuff_masks import refine_stuff
-from segmentation.stuff_regions import find_stuff_regions
-from segmentation.things import segment_things
+from zeropan.evaluation.comparison import changed_pixels
+from zeropan.evaluation.comparison import compare as compare_results
+from zeropan.models.loading import segmenter
+from zeropan.models.presets import find_preset
+from zeropan.segmentation.config import PipelineConfig
+from zeropan.segmentation.panoptic import fuse
+from zeropan.segmentation.records import Panoptic
+from zeropan.segmentation.stuff_masks import refine_stuff
+from zeropan.segmentation.stuff_regions import find_stuff_regions
+from zeropan.segmentation.things import segment_things
 
 
 def rounded(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ Masks = np.ndarray[Any, np.dtype[np.bool_]]
 
 def scene_masks(scenes: int, size: int) -> list[Masks]:
     """Bool (N, size, size) of each of the first held-out scenes."""
-    from scenes.render import render_scene
+    from zeropan.scenes.render import render_scene
 
     return [render_scene(seed, height=size, width=size).masks() for seed in range(scenes)]
 

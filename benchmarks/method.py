@@ -17,21 +17,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.bootstrap import SceneCounts, difference_interval
-from evaluation.panoptic_quality import PanopticQuality, QualityReport
-from evaluation.truth import GroundTruth
-from flows.request import parse_override
-from models.loading import detector, segmenter, text_segmenter
-from models.presets import find_preset
-from scenes.render import render_scene
-from scenes.truth import panoptic_of
-from scenes.vocabulary import STUFF, THINGS
-from segmentation.categories import Categories
-from segmentation.config import METHODS, PipelineConfig
-from segmentation.panoptic import fuse
-from segmentation.records import GroundedBoxes, ImageEmbedding, StuffLogits
-from segmentation.stuff_masks import refine_stuff
-from segmentation.stuff_regions import find_stuff_regions
-from segmentation.things import segment_things
+from zeropan.evaluation.panoptic_quality import PanopticQuality, QualityReport
+from zeropan.evaluation.truth import GroundTruth
+from zeropan.models.loading import detector, segmenter, text_segmenter
+from zeropan.models.presets import find_preset
+from zeropan.request.request import parse_override
+from zeropan.scenes.render import render_scene
+from zeropan.scenes.truth import panoptic_of
+from zeropan.scenes.vocabulary import STUFF, THINGS
+from zeropan.segmentation.categories import Categories
+from zeropan.segmentation.config import METHODS, PipelineConfig
+from zeropan.segmentation.panoptic import fuse
+from zeropan.segmentation.records import GroundedBoxes, ImageEmbedding, StuffLogits
+from zeropan.segmentation.stuff_masks import refine_stuff
+from zeropan.segmentation.stuff_regions import find_stuff_regions
+from zeropan.segmentation.things import segment_things
 
 CATEGORIES = Categories.from_words(THINGS, STUFF)
 

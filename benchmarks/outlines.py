@@ -20,15 +20,15 @@ from PIL import Image
 from scipy import ndimage
 
 from benchmarks.method import CATEGORIES, Perceived, perceive
-from evaluation.boundary import boundary_f, boundary_iou
-from models.loading import segmenter
-from models.presets import find_preset
-from scenes.render import render_scene
-from segmentation.config import PipelineConfig
-from segmentation.records import Bool, Int32, StuffLogits, StuffMasks, StuffRegions
-from segmentation.stuff_masks import refine_stuff
-from segmentation.stuff_regions import find_stuff_regions
-from segmentation.things import segment_things
+from zeropan.evaluation.boundary import boundary_f, boundary_iou
+from zeropan.models.loading import segmenter
+from zeropan.models.presets import find_preset
+from zeropan.scenes.render import render_scene
+from zeropan.segmentation.config import PipelineConfig
+from zeropan.segmentation.records import Bool, Int32, StuffLogits, StuffMasks, StuffRegions
+from zeropan.segmentation.stuff_masks import refine_stuff
+from zeropan.segmentation.stuff_regions import find_stuff_regions
+from zeropan.segmentation.things import segment_things
 
 GRID = 22
 
@@ -127,8 +127,8 @@ def main() -> None:
 
 def draw(seed: int, scene: Perceived, both: list[Int32], path: Path) -> None:
     """The image, the truth, CLIPSeg's regions and SAM's in a row."""
-    from tracking.palette import stuff_colour
-    from tracking.rows import side_by_side
+    from zeropan.pictures.palette import stuff_colour
+    from zeropan.pictures.rows import side_by_side
 
     categories = np.zeros(int(scene.truth.label_map.max()) + 1, dtype=np.int32)
     for segment in scene.truth.segments:

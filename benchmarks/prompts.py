@@ -12,11 +12,11 @@ import argparse
 
 import numpy as np
 
-from models.loading import detector
-from models.presets import find_preset
-from scenes.render import render_scene
-from scenes.vocabulary import THINGS
-from segmentation.token_scores import score_categories
+from zeropan.models.loading import detector
+from zeropan.models.presets import find_preset
+from zeropan.scenes.render import render_scene
+from zeropan.scenes.vocabulary import THINGS
+from zeropan.segmentation.token_scores import score_categories
 
 FIRST_SEED = 1000
 MADE_UP = tuple(f"{first} {second}" for first in ("new", "odd", "old", "far", "low")

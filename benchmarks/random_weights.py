@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from models.grounding_dino_build import CaptionTokenizer, build_grounding_dino
-from models.presets import BUNDLED
-from models.published import SwinSize, grounding_dino_config, sam_config
-from scenes.vocabulary import STUFF, THINGS
+from zeropan.models.grounding_dino.build import CaptionTokenizer, build_grounding_dino
+from zeropan.models.presets import BUNDLED
+from zeropan.models.published.architectures import SwinSize, grounding_dino_config, sam_config
+from zeropan.scenes.vocabulary import STUFF, THINGS
 
 
 def write_models(folder: Path, *, sam: str) -> None:
@@ -44,7 +44,7 @@ def write_grounding_dino(folder: Path, size: SwinSize) -> None:
 
 def write_sam(folder: Path, variant: str) -> None:
     """A model folder of SAM: vit_b, vit_l or vit_h."""
-    from models._sam_network import build_published_sam
+    from zeropan.models.sam.network import build_published_sam
 
     folder.mkdir(parents=True, exist_ok=True)
     _save(folder, build_published_sam(variant), sam_config(variant))

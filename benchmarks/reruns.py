@@ -65,7 +65,7 @@ def render(folder: Path, count: int, side: int) -> list[str]:
     """Rendered scenes as files."""
     from PIL import Image
 
-    from scenes.render import render_scene
+    from zeropan.scenes.render import render_scene
 
     paths = []
     for seed in range(count):
@@ -79,9 +79,9 @@ def run(
     images: list[str], home: Path, change: dict[str, dict[str, float]], preset: str
 ) -> tuple[float, float]:
     """Seconds in the stages' bodies, and of the whole flow run."""
-    from flows.segment import segment_images
-    from scenes.vocabulary import STUFF, THINGS
-    from segmentation.config import PipelineConfig
+    from zeropan.flows.segment_images import segment_images
+    from zeropan.scenes.vocabulary import STUFF, THINGS
+    from zeropan.segmentation.config import PipelineConfig
 
     # Prefect's server, on the same cores, still writes down the run before.
     time.sleep(PAUSE_S)

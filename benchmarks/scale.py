@@ -30,7 +30,7 @@ WORDS = ["--things", "nigiri, maki, cup, plate, bowl", "--stuff", "wood, cloth, 
 @contextmanager
 def prefect_server(folder: Path) -> Iterator[None]:
     """A Prefect server on loopback; the environment points to it while the block runs."""
-    from tests.integration.servers import free_port, prefect_at, running, start_prefect
+    from tests.servers import free_port, prefect_at, running, start_prefect
 
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -44,7 +44,7 @@ def scenes(folder: Path, count: int, *, width: int) -> Path:
     """A folder with so many rendered scenes of 4:3."""
     from PIL import Image
 
-    from scenes.render import render_scene
+    from zeropan.scenes.render import render_scene
 
     folder.mkdir(parents=True)
     for seed in range(count):
@@ -55,7 +55,16 @@ def scenes(folder: Path, count: int, *, width: int) -> Path:
 
 def run(images: Path, home: Path, *options: str) -> dict[str, Any]:
     """`zeropan run` in a process of its own; its report."""
-    command = [sys.executable, "-m", "flows.cli", "run", str(images), *WORDS, "--home", str(home)]
+    command = [
+        sys.executable,
+        "-m",
+        "zeropan.command.main",
+        "run",
+        str(images),
+        *WORDS,
+        "--home",
+        str(home),
+    ]
     done = subprocess.run(
         [*command, "--json", "--pictures", "0", *options],
         capture_output=True, text=True, check=False,
@@ -106,7 +115,7 @@ def memory(folder: Path) -> None:
     home = folder / "home"
     command = """
 import sys
-from flows.run import run
+from zeropan.flows.run import run
 run([sys.argv[1]], {"things": ["nigiri", "cup", "plate"], "stuff": ["wood", "cloth"]},
     home=sys.argv[2], pictures=0)
 """
@@ -138,9 +147,9 @@ def stored_bytes(folder: Path) -> None:
     import hotcoco.mask
     import numpy as np
 
-    from segmentation.records import Panoptic
-    from storage.store import ArtifactStore
-    from storage.upkeep import entries
+    from zeropan.segmentation.records import Panoptic
+    from zeropan.storage.store import ArtifactStore
+    from zeropan.storage.upkeep import entries
 
     side = 256
     images = scenes(folder / "in", 40, width=side)
@@ -173,7 +182,7 @@ def stored_bytes(folder: Path) -> None:
 
 def left_behind(folder: Path) -> None:
     """What an image leaves behind: files, and rows in the Prefect server's database."""
-    from storage.store import ArtifactStore
+    from zeropan.storage.store import ArtifactStore
 
     number = 48
     images = scenes(folder / "in", number, width=256)
@@ -232,8 +241,8 @@ def table_rows(database: Path) -> dict[str, int]:
 
 def housekeeping(folder: Path) -> None:
     """Seconds to list, verify and prune a store of 10,000 artifacts."""
-    from storage.store import ArtifactStore
-    from storage.upkeep import entries, prune, verify
+    from zeropan.storage.store import ArtifactStore
+    from zeropan.storage.upkeep import entries, prune, verify
 
     place = folder / "store"
     populate(place, 10_000)
@@ -259,11 +268,11 @@ def housekeeping(folder: Path) -> None:
 
 def populate(place: Path, count: int) -> None:
     """Write so many panoptic artifacts, all of the same scene's truth."""
-    from flows.segment import CategoryLists
-    from scenes.render import render_scene
-    from scenes.truth import panoptic_of
-    from storage.keys import artifact_key
-    from storage.store import ArtifactStore
+    from zeropan.flows.segment_images import CategoryLists
+    from zeropan.scenes.render import render_scene
+    from zeropan.scenes.truth import panoptic_of
+    from zeropan.storage.keys import artifact_key
+    from zeropan.storage.store import ArtifactStore
 
     categories = CategoryLists(
         things=["nigiri", "maki", "cup", "plate", "bowl"], stuff=["wood", "cloth", "marble"]

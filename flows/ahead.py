@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from flows.job import Job
-from segmentation.images import read_image_bytes
-from storage.marker import Marker
-from storage.seen import SeenImages, fingerprint
-from storage.store import ArtifactStore
-from tasks.pixels import keep
-from tasks.work import PERCEPTION, ImageRef, ImageWork, image_digest
+from zeropan.flows.job import Job
+from zeropan.segmentation.images import read_image_bytes
+from zeropan.storage.marker import Marker
+from zeropan.storage.seen import SeenImages, fingerprint
+from zeropan.storage.store import ArtifactStore
+from zeropan.tasks.pixels import keep
+from zeropan.tasks.work import PERCEPTION, ImageRef, ImageWork, image_digest
 
 AHEAD = 2
 """Images that are read and decoded while the models work on another one."""

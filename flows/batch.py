@@ -16,16 +16,16 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel
 
-from flows.ahead import Ready, read_ahead
-from flows.chain import run_chain
-from flows.job import Job
-from flows.outputs import output_files, write_panoptic
-from flows.progress import report
-from segmentation.errors import BadConfig, StoreError, TransientError, WeightsError, ZeropanError
-from segmentation.images import shown
-from storage.failures import FailureList
-from storage.seen import SeenImages
-from tasks.work import STAGES
+from zeropan.errors import BadConfig, StoreError, TransientError, WeightsError, ZeropanError
+from zeropan.flows.ahead import Ready, read_ahead
+from zeropan.flows.chain import run_chain
+from zeropan.flows.job import Job
+from zeropan.flows.outputs import output_files, write_panoptic
+from zeropan.flows.progress import report
+from zeropan.segmentation.images import shown
+from zeropan.storage.failures import FailureList
+from zeropan.storage.seen import SeenImages
+from zeropan.tasks.work import STAGES
 
 logger = logging.getLogger(__name__)
 

@@ -16,16 +16,16 @@ from prefect import Task
 from prefect.client.schemas.objects import State
 from prefect.utilities.annotations import NotSet, quote
 
-from flows.progress import report
-from flows.request import Request
-from models.components import PrecisionChoice
-from models.presets import ModelIdentities
-from segmentation.errors import ArtifactDamaged, ArtifactMissing
-from tasks import perception, steps
-from tasks.cache import UPSTREAM, StageOutcomeSerializer
-from tasks.keys import plan_keys
-from tasks.pixels import forget
-from tasks.work import STAGES, ImageRef, ImageWork, Stage, StageOutcome
+from zeropan.errors import ArtifactDamaged, ArtifactMissing
+from zeropan.flows.progress import report
+from zeropan.models.presets import ModelIdentities
+from zeropan.models.published.components import PrecisionChoice
+from zeropan.request.request import Request
+from zeropan.tasks import perception, steps
+from zeropan.tasks.cache import UPSTREAM, StageOutcomeSerializer
+from zeropan.tasks.cache_rule import plan_keys
+from zeropan.tasks.pixels import forget
+from zeropan.tasks.work import STAGES, ImageRef, ImageWork, Stage, StageOutcome
 
 TASKS: dict[Stage, Task[[ImageWork], dict[str, Any]]] = {
     "embed_image": perception.embed_image,

@@ -7,20 +7,20 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from evaluation.comparison import changed_pixels
-from evaluation.comparison import compare as compare_results
-from flows.chain import plan_work
-from flows.change import Change
-from flows.outputs import image_of
-from flows.recorded import RecordedRun, differences, open_run
-from segmentation.categories import Categories
-from segmentation.errors import ArtifactDamaged, ArtifactMissing, BadInput
-from segmentation.records import Panoptic, UInt8
-from storage.store import ArtifactStore
-from tasks.work import ImageRef
-from tracking.difference import Differences, difference
-from tracking.pictures import overlay, side_by_side
-from tracking.settings import TrackingSettings
+from zeropan.errors import ArtifactDamaged, ArtifactMissing, BadInput
+from zeropan.evaluation.comparison import changed_pixels
+from zeropan.evaluation.comparison import compare as compare_results
+from zeropan.flows.chain import plan_work
+from zeropan.flows.outputs import image_of
+from zeropan.pictures.difference import Differences, difference
+from zeropan.pictures.panels import overlay, side_by_side
+from zeropan.reports.change import Change
+from zeropan.request.recorded import RecordedRun, differences, open_run
+from zeropan.segmentation.categories import Categories
+from zeropan.segmentation.records import Panoptic, UInt8
+from zeropan.storage.store import ArtifactStore
+from zeropan.tasks.work import ImageRef
+from zeropan.tracking.settings import TrackingSettings
 
 _BOOKKEEPING = ("seconds/", "cache/", "run/", "change/")
 """Metrics of how a run went, not of what it found."""

@@ -21,15 +21,15 @@ from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.states import Completed
 
-from flows.batch import ImageRow, TaskRuns, segment_batch
-from flows.dataset_report import DatasetReport
-from flows.gallery import Gallery
-from flows.job import Job
-from flows.journal import Journal
-from flows.progress import report as report_progress
-from flows.runners import Runner, task_runner, threads_each
-from segmentation.errors import TooManyFailures
-from tasks.work import ImageRef
+from zeropan.errors import TooManyFailures
+from zeropan.flows.batch import ImageRow, TaskRuns, segment_batch
+from zeropan.flows.gallery import Gallery
+from zeropan.flows.job import Job
+from zeropan.flows.journal import Journal
+from zeropan.flows.progress import report as report_progress
+from zeropan.flows.runners import Runner, task_runner, threads_each
+from zeropan.reports.dataset import DatasetReport
+from zeropan.tasks.work import ImageRef
 
 BATCH = 16
 """Images of one task: few enough that the progress is seen, enough that the task costs nothing."""

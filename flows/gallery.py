@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.outputs import read_steps
-from segmentation.records import Panoptic
-from storage.store import ArtifactStore
-from tasks.work import ImageWork, Stage
-from tracking.image_files import EncodedPicture, encoded
-from tracking.picture_cache import PictureCache
-from tracking.pictures import PANELS, panels
+from zeropan.flows.outputs import read_steps
+from zeropan.pictures.cache import PictureCache
+from zeropan.pictures.panels import PANELS, panels
+from zeropan.segmentation.records import Panoptic
+from zeropan.storage.store import ArtifactStore
+from zeropan.tasks.work import ImageWork, Stage
+from zeropan.tracking.image_files import EncodedPicture, encoded
 
 OVERLAY = PANELS[-1]
 

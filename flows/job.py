@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from flows.chain import plan_work
-from flows.recorded import RecordedInputs, RecordedRun, differences
-from flows.request import Request
-from flows.settings import DEFAULT_MAX_PIXELS, Places
-from models.components import PrecisionChoice
-from models.loading import resolve_device
-from models.presets import ModelIdentities, find_preset
-from segmentation.errors import ArtifactDamaged, ArtifactMissing
-from segmentation.records import Panoptic
-from storage.store import ArtifactStore
-from tasks.work import ImageRef, ImageWork, Stage
+from zeropan.errors import ArtifactDamaged, ArtifactMissing
+from zeropan.flows.chain import plan_work
+from zeropan.models.loading import resolve_device
+from zeropan.models.presets import ModelIdentities, find_preset
+from zeropan.models.published.components import PrecisionChoice
+from zeropan.request.places import DEFAULT_MAX_PIXELS, Places
+from zeropan.request.recorded import RecordedInputs, RecordedRun, differences
+from zeropan.request.request import Request
+from zeropan.segmentation.records import Panoptic
+from zeropan.storage.store import ArtifactStore
+from zeropan.tasks.work import ImageRef, ImageWork, Stage
 
 
 @dataclass(frozen=True)

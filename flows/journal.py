@@ -16,20 +16,20 @@ from typing import Literal
 import numpy as np
 from prefect.runtime import flow_run
 
-from flows.job import Job
-from flows.recorded import CONFIG_FILE, INPUTS_FILE, KIND_TAG, RecordedRun
-from flows.report import ImageReport, cache_counts
-from segmentation.categories import Categories
-from segmentation.images import shown
-from segmentation.records import Panoptic, UInt8
-from tasks.work import ImageRef, image_digest
-from tracking.errors import TrackingError
-from tracking.image_files import EncodedPicture
-from tracking.pictures import PANELS
-from tracking.runs import TrackedRun
-from tracking.settings import TrackingSettings
-from tracking.spool import RunLog, SpooledRun
-from tracking.summary import description, metrics_of, run_name
+from zeropan.flows.job import Job
+from zeropan.pictures.panels import PANELS
+from zeropan.reports.images import ImageReport, cache_counts
+from zeropan.request.recorded import CONFIG_FILE, INPUTS_FILE, KIND_TAG, RecordedRun
+from zeropan.segmentation.categories import Categories
+from zeropan.segmentation.images import shown
+from zeropan.segmentation.records import Panoptic, UInt8
+from zeropan.tasks.work import ImageRef, image_digest
+from zeropan.tracking.errors import TrackingError
+from zeropan.tracking.image_files import EncodedPicture
+from zeropan.tracking.runs import TrackedRun
+from zeropan.tracking.settings import TrackingSettings
+from zeropan.tracking.spool import RunLog, SpooledRun
+from zeropan.tracking.summary import description, metrics_of, run_name
 
 logger = logging.getLogger(__name__)
 

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from segmentation.coco_panoptic import coco_json, coco_png
-from segmentation.errors import BadImage, StoreError
-from segmentation.images import load_image, read_image_bytes
-from segmentation.records import (
+from zeropan.errors import BadImage, StoreError
+from zeropan.pictures.panels import StepRecords
+from zeropan.segmentation.coco_panoptic import coco_json, coco_png
+from zeropan.segmentation.images import load_image, read_image_bytes
+from zeropan.segmentation.records import (
     GroundedBoxes,
     Panoptic,
     StuffLogits,
@@ -25,10 +26,9 @@ from segmentation.records import (
     ThingMasks,
     UInt8,
 )
-from storage.store import ArtifactStore
-from tasks.work import ImageRef, ImageWork, image_digest
-from tracking.image_files import EncodedPicture
-from tracking.pictures import StepRecords
+from zeropan.storage.store import ArtifactStore
+from zeropan.tasks.work import ImageRef, ImageWork, image_digest
+from zeropan.tracking.image_files import EncodedPicture
 
 
 @dataclass(frozen=True)

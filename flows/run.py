@@ -1,7 +1,7 @@
 """The flow over a data set: a folder that fills up, a bucket, a list.
 
-Read next: `flows.dataset_run`, how a run goes through its images; `flows.batch`, what happens to
-each; `flows.chain`, the steps.
+Read next: flows/dataset_run.py, how a run goes through its images; flows/batch.py, what happens to
+each; flows/chain.py, the steps.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
-from flows.batch import TaskRuns
-from flows.dataset_report import DatasetReport
-from flows.dataset_run import Plan, work_through
-from flows.job import Job
-from flows.request import Request
-from flows.runners import Runner
-from flows.segment import CategoryLists
-from flows.settings import DEFAULT_MAX_PIXELS, Places
-from flows.sources import find_images
-from models.components import PrecisionChoice
-from models.presets import find_preset, identities
-from segmentation.config import Method, PipelineConfig
-from segmentation.images import shown
-from storage.failures import FailureList
-from storage.keys import artifact_key
+from zeropan.flows.batch import TaskRuns
+from zeropan.flows.dataset_run import Plan, work_through
+from zeropan.flows.job import Job
+from zeropan.flows.runners import Runner
+from zeropan.flows.segment_images import CategoryLists
+from zeropan.models.presets import find_preset, identities
+from zeropan.models.published.components import PrecisionChoice
+from zeropan.reports.dataset import DatasetReport
+from zeropan.request.places import DEFAULT_MAX_PIXELS, Places
+from zeropan.request.request import Request
+from zeropan.request.sources import find_images
+from zeropan.segmentation.config import Method, PipelineConfig
+from zeropan.segmentation.images import shown
+from zeropan.storage.failures import FailureList
+from zeropan.storage.keys import artifact_key
 
 
 @flow(name="run", flow_run_name="run {sources}", validate_parameters=True, result_serializer="json")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
-from segmentation.errors import BadConfig
+from zeropan.errors import BadConfig
 
 Runner = Literal["auto", "threads", "processes", "dask"]
 RUNNERS: tuple[Runner, ...] = ("auto", "threads", "processes", "dask")

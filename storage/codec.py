@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from segmentation.errors import ArtifactDamaged, RecordError
-from segmentation.records import Record
+from zeropan.errors import ArtifactDamaged, RecordError
+from zeropan.segmentation.records import Record
 
 SCHEMA = 1
 """Raised when the layout of the files changes; raise every stage's algorithm version with it, so

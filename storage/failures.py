@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from storage.files import open_files
+from zeropan.storage.files import open_files
 
 FOLDER = ".failures"
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from segmentation.errors import StoreError
+from zeropan.errors import StoreError
 
 ASIDE = ".marker-"
 """How the names of files begin that are written aside, to be published a moment later."""

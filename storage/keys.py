@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from segmentation.errors import StoreError
+from zeropan.errors import StoreError
 
 DIGEST_LENGTH = 32
 """Hex digits of a key's digest: 128 bits, far beyond any accidental collision."""

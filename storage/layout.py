@@ -14,8 +14,8 @@ import zipfile
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-from segmentation.errors import ArtifactDamaged, BadConfig
-from storage.files import Files
+from zeropan.errors import ArtifactDamaged, BadConfig
+from zeropan.storage.files import Files
 
 Layout = Literal["folder", "zip"]
 GROUP = "group.zip"

@@ -21,9 +21,9 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 
-from segmentation.errors import ZeropanError
-from storage.files import Files
-from storage.keys import ArtifactKey
+from zeropan.errors import ZeropanError
+from zeropan.storage.files import Files
+from zeropan.storage.keys import ArtifactKey
 
 logger = logging.getLogger(__name__)
 

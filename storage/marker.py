@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from segmentation.errors import ArtifactDamaged
-from storage.keys import ArtifactKey, canonical_json
+from zeropan.errors import ArtifactDamaged
+from zeropan.storage.keys import ArtifactKey, canonical_json
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from segmentation.errors import ArtifactDamaged, ArtifactMissing, BadInput
-from storage.files import ASIDE
-from storage.keys import ArtifactKey
-from storage.lease import FOLDER as LEASES
-from storage.lease import LEASE_S
-from storage.marker import Marker
-from storage.store import ArtifactStore, key_of
+from zeropan.errors import ArtifactDamaged, ArtifactMissing, BadInput
+from zeropan.storage.files import ASIDE
+from zeropan.storage.keys import ArtifactKey
+from zeropan.storage.lease import FOLDER as LEASES
+from zeropan.storage.lease import LEASE_S
+from zeropan.storage.marker import Marker
+from zeropan.storage.store import ArtifactStore, key_of
 
 GRACE_S = 3600.0
 """An attempt in progress looks like one that was left behind; younger ones are kept."""

@@ -23,16 +23,16 @@ from prefect.serializers import Serializer
 from prefect.tasks import exponential_backoff
 from pydantic import Field
 
-from models.components import Role
-from models.loading import precision_of, resolve_device
-from models.presets import find_preset
-from segmentation.errors import ArtifactMissing, TransientError
-from segmentation.records import Record
-from storage.marker import ArtifactRef, Marker
-from storage.store import ArtifactStore
-from tasks.keys import ALGORITHM_VERSIONS
-from tasks.results import describe
-from tasks.work import How, ImageWork, Stage, StageOutcome
+from zeropan.errors import ArtifactMissing, TransientError
+from zeropan.models.loading import precision_of, resolve_device
+from zeropan.models.presets import find_preset
+from zeropan.models.published.components import Role
+from zeropan.segmentation.records import Record
+from zeropan.storage.marker import ArtifactRef, Marker
+from zeropan.storage.store import ArtifactStore
+from zeropan.tasks.cache_rule import ALGORITHM_VERSIONS
+from zeropan.tasks.summaries import describe
+from zeropan.tasks.work import How, ImageWork, Stage, StageOutcome
 
 logger = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import threading
 
-from models.loading import detector, segmenter, text_segmenter
-from segmentation.records import GroundedBoxes, ImageEmbedding, StuffLogits
-from storage.store import ArtifactStore
-from tasks.cache import cached_stage
-from tasks.pixels import pixels_of
-from tasks.work import ImageWork
+from zeropan.models.loading import detector, segmenter, text_segmenter
+from zeropan.segmentation.records import GroundedBoxes, ImageEmbedding, StuffLogits
+from zeropan.storage.store import ArtifactStore
+from zeropan.tasks.cache import cached_stage
+from zeropan.tasks.pixels import pixels_of
+from zeropan.tasks.work import ImageWork
 
 _DETECTS, _SCORES = threading.Lock(), threading.Lock()
 """Threads take turns: the detector's encoder is patched while it runs, and tokenisers are shared.

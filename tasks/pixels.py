@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-from segmentation.errors import BadImage
-from segmentation.images import load_image, read_image_bytes, shown
-from segmentation.records import UInt8
-from tasks.work import ImageWork, image_digest
+from zeropan.errors import BadImage
+from zeropan.segmentation.images import load_image, read_image_bytes, shown
+from zeropan.segmentation.records import UInt8
+from zeropan.tasks.work import ImageWork, image_digest
 
 MAX_BYTES = 512 * 1024 * 1024
 """Most bytes of pixels that are kept; the image in use is kept whatever its size."""

@@ -5,9 +5,9 @@ The functions are in `segmentation`; here is only where their inputs come from.
 
 from __future__ import annotations
 
-from models.loading import segmenter
-from segmentation.panoptic import fuse
-from segmentation.records import (
+from zeropan.models.loading import segmenter
+from zeropan.segmentation.panoptic import fuse
+from zeropan.segmentation.records import (
     GroundedBoxes,
     ImageEmbedding,
     Panoptic,
@@ -16,12 +16,12 @@ from segmentation.records import (
     StuffRegions,
     ThingMasks,
 )
-from segmentation.stuff_masks import refine_stuff
-from segmentation.stuff_regions import find_stuff_regions
-from segmentation.things import segment_things
-from storage.store import ArtifactStore
-from tasks.cache import cached_stage
-from tasks.work import ImageWork
+from zeropan.segmentation.stuff_masks import refine_stuff
+from zeropan.segmentation.stuff_regions import find_stuff_regions
+from zeropan.segmentation.things import segment_things
+from zeropan.storage.store import ArtifactStore
+from zeropan.tasks.cache import cached_stage
+from zeropan.tasks.work import ImageWork
 
 
 def _things(work: ImageWork, store: ArtifactStore) -> ThingMasks:

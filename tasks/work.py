@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from models.components import PrecisionChoice
-from segmentation.categories import Categories
-from segmentation.config import PipelineConfig
-from storage.keys import ArtifactKey
+from zeropan.models.published.components import PrecisionChoice
+from zeropan.segmentation.categories import Categories
+from zeropan.segmentation.config import PipelineConfig
+from zeropan.storage.keys import ArtifactKey
 
 Stage = Literal[
     "embed_image",

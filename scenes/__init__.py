@@ -1,6 +1,0 @@
-"""Rendered tabletop scenes with exact panoptic ground truth."""
-
-from scenes.render import HELD_OUT_SEEDS, TRAINING_SEED_START, render_scene
-from scenes.scene import Scene, SceneSegment
-
-__all__ = ["HELD_OUT_SEEDS", "TRAINING_SEED_START", "Scene", "SceneSegment", "render_scene"]

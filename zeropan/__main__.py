@@ -1,0 +1,5 @@
+"""`python -m zeropan` is the command."""
+
+from zeropan.command.main import main
+
+main()

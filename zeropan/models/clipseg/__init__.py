@@ -1,0 +1,1 @@
+"""CLIPSeg: words to scores for every pixel."""

@@ -1,0 +1,1 @@
+"""Grounding DINO and its relatives: words to boxes."""

@@ -1,0 +1,1 @@
+"""Pictures: panels, overlays, heat maps, legends. Pure functions from records to pixels."""

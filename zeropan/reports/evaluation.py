@@ -1,0 +1,152 @@
+"""The quality of a data set as plain data: a table, metrics, a rendering."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from zeropan.evaluation.panoptic_quality import Quality, QualityReport
+from zeropan.segmentation.categories import Categories
+from zeropan.tracking.summary import category_metric
+
+
+class CategoryRow(BaseModel):
+    """One line of the table; shares are 0 to 1."""
+
+    category: str
+    pq: float
+    sq: float
+    rq: float
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+
+
+class ImageQuality(BaseModel):
+    """One image's own panoptic quality."""
+
+    image: str
+    pq: float
+
+
+class EvalReport(BaseModel):
+    """One evaluation."""
+
+    dataset: str
+    rows: list[CategoryRow]
+    """All, things and stuff first, then each category that occurs."""
+    images: list[ImageQuality]
+    metrics: dict[str, float]
+    stages_cached: int
+    stages_computed: int
+    seconds: float
+    store: str
+    flow_run_id: str
+    task_runs: int
+    """Task runs of Prefect's that the flow made."""
+    tracking_uri: str
+    tracking_run_id: str | None
+    warnings: list[str] = []
+
+    def markdown(self) -> str:
+        """The table as Markdown."""
+        lines = [
+            f"Panoptic quality of `{self.dataset}`, {len(self.images)} images",
+            "",
+            "| category | PQ | SQ | RQ | TP | FP | FN |",
+            "|---|--:|--:|--:|--:|--:|--:|",
+        ]
+        for row in self.rows:
+            lines.append(
+                f"| {row.category} | {row.pq:.3f} | {row.sq:.3f} | {row.rq:.3f} "
+                f"| {row.true_positives} | {row.false_positives} | {row.false_negatives} |"
+            )
+        return "\n".join(lines)
+
+
+def category_rows(categories: Categories, quality: QualityReport) -> list[CategoryRow]:
+    """The table's lines: the means, then each category that occurs, worst first."""
+    counts = quality.per_category
+    kinds: list[tuple[str, Quality | None, list[int]]] = [
+        ("all", quality.all, list(counts)),
+        ("things", quality.things, [i for i in counts if categories.by_id(i).isthing]),
+        ("stuff", quality.stuff, [i for i in counts if not categories.by_id(i).isthing]),
+    ]
+    rows = [
+        CategoryRow(
+            category=name,
+            pq=mean.pq,
+            sq=mean.sq,
+            rq=mean.rq,
+            true_positives=sum(counts[i].true_positives for i in ids),
+            false_positives=sum(counts[i].false_positives for i in ids),
+            false_negatives=sum(counts[i].false_negatives for i in ids),
+        )
+        for name, mean, ids in kinds
+        if mean is not None
+    ]
+    for number in sorted(counts, key=lambda i: counts[i].pq):
+        if counts[number].occurs:
+            rows.append(
+                CategoryRow(
+                    category=categories.by_id(number).name,
+                    pq=counts[number].pq,
+                    sq=counts[number].sq,
+                    rq=counts[number].rq,
+                    true_positives=counts[number].true_positives,
+                    false_positives=counts[number].false_positives,
+                    false_negatives=counts[number].false_negatives,
+                )
+            )
+    return rows
+
+
+def quality_metrics(categories: Categories, quality: QualityReport) -> dict[str, float]:
+    """Names for MLflow: quality/pq, quality/pq_things, quality_pq/<category> and so on."""
+    metrics: dict[str, float] = {}
+    for suffix, mean in (
+        ("", quality.all),
+        ("_things", quality.things),
+        ("_stuff", quality.stuff),
+    ):
+        if mean is not None:
+            metrics |= {
+                f"quality/pq{suffix}": mean.pq,
+                f"quality/sq{suffix}": mean.sq,
+                f"quality/rq{suffix}": mean.rq,
+            }
+    for number, counts in quality.per_category.items():
+        if counts.occurs:
+            name = category_metric("quality_pq", categories.by_id(number).name)
+            metrics[name] = counts.pq
+    return metrics
+
+
+def render_evaluation(report: EvalReport, console: Console) -> None:
+    """Print an evaluation for a person."""
+    table = Table(
+        title=f"{report.dataset}: {len(report.images)} images", title_justify="left",
+        show_edge=False, pad_edge=False,
+    )  # fmt: skip
+    for column in ("category", "PQ", "SQ", "RQ", "TP", "FP", "FN"):
+        table.add_column(column, justify="left" if column == "category" else "right")
+    for row in report.rows:
+        table.add_row(
+            row.category,
+            *(f"{value:.3f}" for value in (row.pq, row.sq, row.rq)),
+            *map(str, (row.true_positives, row.false_positives, row.false_negatives)),
+            end_section=row.category == "stuff",
+        )
+    console.print(table)
+    worst = min(report.images, key=lambda image: image.pq)
+    console.print(f"worst     {worst.image} (PQ {worst.pq:.2f})", soft_wrap=True, highlight=False)
+    console.print(
+        f"stages    {report.stages_computed} computed, {report.stages_cached} cached, "
+        f"{report.seconds:.1f} s",
+        highlight=False,
+    )
+    if report.tracking_run_id:
+        console.print(f"MLflow    run {report.tracking_run_id}", highlight=False)
+    for warning in report.warnings:
+        console.print(f"warning   {warning}", soft_wrap=True, highlight=False)

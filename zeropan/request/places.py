@@ -1,0 +1,43 @@
+"""Where a run keeps what it makes: one folder, unless told otherwise."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from zeropan.errors import BadConfig
+from zeropan.segmentation.images import shown
+
+DEFAULT_MAX_PIXELS = 100_000_000
+"""Images with more pixels than this are refused before they are decoded."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folders and URLs of one zeropan home."""
+
+    home: Path
+    store_url: str
+    output: Path
+
+    @classmethod
+    def resolve(
+        cls, *, home: str | None = None, store: str | None = None, output: str | None = None
+    ) -> Places:
+        """What was asked for, else ZEROPAN_HOME and ZEROPAN_STORE, else ./zeropan-data."""
+        base = Path(home or os.environ.get("ZEROPAN_HOME") or "zeropan-data").expanduser()
+        base = base.absolute()
+        url = store or os.environ.get("ZEROPAN_STORE") or str(base / "store")
+        if "://" in url and shown(url) != url:
+            raise BadConfig(
+                f"the store {shown(url)} was given with a user, a password or a query in its "
+                "address; put them into the environment, as the fsspec package for it says"
+            )
+        if "://" not in url:
+            url = str(Path(url).expanduser().absolute())
+        return cls(
+            home=base,
+            store_url=url,
+            output=Path(output).expanduser().absolute() if output else base / "output",
+        )

@@ -17,9 +17,10 @@ from typing import Literal
 
 import numpy as np
 
+from zeropan.choices import Pairs
 from zeropan.models.loading import detector, segmenter, text_segmenter
 from zeropan.models.presets import find_preset
-from zeropan.scenes.render import Pairs, render_scene
+from zeropan.scenes.render import render_scene
 from zeropan.scenes.scene import Scene
 from zeropan.scenes.vocabulary import COLOURED_THINGS, COLOURS, HELD_OUT_PAIRS, STUFF, THINGS
 from zeropan.segmentation.categories import Categories

@@ -21,10 +21,11 @@ import torch
 from torch import nn
 
 from benchmarks.random_weights import write_clipseg, write_grounding_dino, write_sam
+from zeropan.choices import Precision
 from zeropan.models.clipseg.adapter import ClipSegSegmenter
 from zeropan.models.grounding_dino.adapter import GroundingDinoDetector
 from zeropan.models.loading import resolve_device
-from zeropan.models.precision import Precision, resolve_precision
+from zeropan.models.precision import resolve_precision
 from zeropan.models.sam.adapter import SamSegmenter
 from zeropan.scenes.render import render_scene
 from zeropan.scenes.vocabulary import STUFF, THINGS

@@ -268,7 +268,7 @@ def housekeeping(folder: Path) -> None:
 
 def populate(place: Path, count: int) -> None:
     """Write so many panoptic artifacts, all of the same scene's truth."""
-    from zeropan.flows.segment_images import CategoryLists
+    from zeropan.request.words import CategoryLists
     from zeropan.scenes.render import render_scene
     from zeropan.scenes.truth import panoptic_of
     from zeropan.storage.keys import artifact_key

@@ -7,54 +7,26 @@ through the chain of cached tasks. One image that cannot be segmented does not s
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter
-from typing import Literal
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import BaseModel
 
+from zeropan.choices import TaskRuns
 from zeropan.errors import BadConfig, StoreError, TransientError, WeightsError, ZeropanError
 from zeropan.flows.ahead import Ready, read_ahead
 from zeropan.flows.chain import run_chain
 from zeropan.flows.job import Job
 from zeropan.flows.outputs import output_files, write_panoptic
 from zeropan.flows.progress import report
+from zeropan.reports.rows import ImageRow
 from zeropan.segmentation.images import shown
 from zeropan.storage.failures import FailureList
 from zeropan.storage.seen import SeenImages
-from zeropan.tasks.work import STAGES
 
 logger = logging.getLogger(__name__)
-
-
-TaskRuns = Literal["stages", "batches"]
-"""What Prefect has a task run of."""
-
-
-class ImageRow(BaseModel):
-    """What became of one image of a data set; small, since there may be millions."""
-
-    image: str
-    sha256: str = ""
-    status: str
-    """computed, cached or failed."""
-    seconds: float = 0.0
-    """Of this run's work on the image."""
-    things: int = 0
-    stuff: int = 0
-    coverage: float = 0.0
-    """Share of pixels that bear a label, 0 to 1."""
-    result: str = ""
-    """Path of the panoptic PNG."""
-    mended: int = 0
-    """Damaged artifacts that were found and computed again."""
-    reason: str = ""
-    """Of a failure: one sentence."""
-    kind: str = ""
-    """Of a failure: the error's class."""
 
 
 @task(
@@ -173,8 +145,3 @@ def _failed(location: str, error: Exception, seconds: float) -> ImageRow:
         reason=" ".join(reason.split()),
         kind=type(error).__name__,
     )
-
-
-def task_runs_of(rows: Sequence[ImageRow], task_runs: TaskRuns) -> int:
-    """Task runs that a batch took at the least."""
-    return 1 + (task_runs == "stages") * len(STAGES) * sum(row.status == "computed" for row in rows)

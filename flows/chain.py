@@ -16,10 +16,10 @@ from prefect import Task
 from prefect.client.schemas.objects import State
 from prefect.utilities.annotations import NotSet, quote
 
+from zeropan.choices import PrecisionChoice
 from zeropan.errors import ArtifactDamaged, ArtifactMissing
 from zeropan.flows.progress import report
 from zeropan.models.presets import ModelIdentities
-from zeropan.models.published.components import PrecisionChoice
 from zeropan.request.request import Request
 from zeropan.tasks import perception, steps
 from zeropan.tasks.cache import UPSTREAM, StageOutcomeSerializer

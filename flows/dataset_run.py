@@ -21,14 +21,16 @@ from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.states import Completed
 
+from zeropan.choices import Runner, TaskRuns
 from zeropan.errors import TooManyFailures
-from zeropan.flows.batch import ImageRow, TaskRuns, segment_batch
+from zeropan.flows.batch import segment_batch
 from zeropan.flows.gallery import Gallery
 from zeropan.flows.job import Job
 from zeropan.flows.journal import Journal
 from zeropan.flows.progress import report as report_progress
-from zeropan.flows.runners import Runner, task_runner, threads_each
+from zeropan.flows.runners import task_runner, threads_each
 from zeropan.reports.dataset import DatasetReport
+from zeropan.reports.rows import ImageRow
 from zeropan.tasks.work import ImageRef
 
 BATCH = 16

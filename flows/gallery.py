@@ -7,11 +7,11 @@ from pathlib import Path
 
 from zeropan.flows.outputs import read_steps
 from zeropan.pictures.cache import PictureCache
+from zeropan.pictures.encoding import EncodedPicture, encoded
 from zeropan.pictures.panels import PANELS, panels
 from zeropan.segmentation.records import Panoptic
 from zeropan.storage.store import ArtifactStore
 from zeropan.tasks.work import ImageWork, Stage
-from zeropan.tracking.image_files import EncodedPicture, encoded
 
 OVERLAY = PANELS[-1]
 

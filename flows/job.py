@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from zeropan.choices import PrecisionChoice
 from zeropan.errors import ArtifactDamaged, ArtifactMissing
 from zeropan.flows.chain import plan_work
 from zeropan.models.loading import resolve_device
 from zeropan.models.presets import ModelIdentities, find_preset
-from zeropan.models.published.components import PrecisionChoice
-from zeropan.request.places import DEFAULT_MAX_PIXELS, Places
+from zeropan.request.places import Places
 from zeropan.request.recorded import RecordedInputs, RecordedRun, differences
 from zeropan.request.request import Request
+from zeropan.segmentation.images import DEFAULT_MAX_PIXELS
 from zeropan.segmentation.records import Panoptic
 from zeropan.storage.store import ArtifactStore
 from zeropan.tasks.work import ImageRef, ImageWork, Stage

@@ -17,6 +17,7 @@ import numpy as np
 from prefect.runtime import flow_run
 
 from zeropan.flows.job import Job
+from zeropan.pictures.encoding import EncodedPicture
 from zeropan.pictures.panels import PANELS
 from zeropan.reports.images import ImageReport, cache_counts
 from zeropan.request.recorded import CONFIG_FILE, INPUTS_FILE, KIND_TAG, RecordedRun
@@ -25,7 +26,6 @@ from zeropan.segmentation.images import shown
 from zeropan.segmentation.records import Panoptic, UInt8
 from zeropan.tasks.work import ImageRef, image_digest
 from zeropan.tracking.errors import TrackingError
-from zeropan.tracking.image_files import EncodedPicture
 from zeropan.tracking.runs import TrackedRun
 from zeropan.tracking.settings import TrackingSettings
 from zeropan.tracking.spool import RunLog, SpooledRun

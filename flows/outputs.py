@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from zeropan.errors import BadImage, StoreError
+from zeropan.machine.files import write_whole
+from zeropan.pictures.encoding import EncodedPicture
 from zeropan.pictures.panels import StepRecords
 from zeropan.segmentation.coco_panoptic import coco_json, coco_png
 from zeropan.segmentation.images import load_image, read_image_bytes
@@ -28,7 +26,6 @@ from zeropan.segmentation.records import (
 )
 from zeropan.storage.store import ArtifactStore
 from zeropan.tasks.work import ImageRef, ImageWork, image_digest
-from zeropan.tracking.image_files import EncodedPicture
 
 
 @dataclass(frozen=True)
@@ -143,23 +140,3 @@ def output_name(work: ImageWork) -> str:
     """A folder name for an image: its file's stem and a few digits of the result's key."""
     stem = re.sub(r"[^\w.-]+", "-", Path(work.image.location.rstrip("/")).stem)[:60].strip("-.")
     return f"{stem or 'image'}-{work.digests['panoptic'][:8]}"
-
-
-def png_bytes(pixels: UInt8) -> bytes:
-    """uint8 (h, w, 3) as PNG; lightly compressed, since encoding is what costs."""
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -7,12 +7,12 @@ from typing import Any
 
 from prefect import flow
 
+from zeropan.choices import PrecisionChoice
 from zeropan.errors import BadInput, WeightsError
 from zeropan.flows.chain import below
 from zeropan.flows.job import Job
 from zeropan.flows.segment_images import segment
 from zeropan.models.presets import ModelIdentities, identities
-from zeropan.models.published.components import PrecisionChoice
 from zeropan.request.places import Places
 from zeropan.request.recorded import RecordedRun, open_run
 from zeropan.request.request import Request

@@ -11,19 +11,17 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
-from zeropan.flows.batch import TaskRuns
+from zeropan.choices import Method, PrecisionChoice, Runner, TaskRuns
 from zeropan.flows.dataset_run import Plan, work_through
 from zeropan.flows.job import Job
-from zeropan.flows.runners import Runner
-from zeropan.flows.segment_images import CategoryLists
 from zeropan.models.presets import find_preset, identities
-from zeropan.models.published.components import PrecisionChoice
 from zeropan.reports.dataset import DatasetReport
-from zeropan.request.places import DEFAULT_MAX_PIXELS, Places
+from zeropan.request.places import Places
 from zeropan.request.request import Request
 from zeropan.request.sources import find_images
-from zeropan.segmentation.config import Method, PipelineConfig
-from zeropan.segmentation.images import shown
+from zeropan.request.words import CategoryLists
+from zeropan.segmentation.config import PipelineConfig
+from zeropan.segmentation.images import DEFAULT_MAX_PIXELS, shown
 from zeropan.storage.failures import FailureList
 from zeropan.storage.keys import artifact_key
 

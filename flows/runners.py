@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any, Literal
+from typing import Any
 
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
+from zeropan.choices import Runner
 from zeropan.errors import BadConfig
-
-Runner = Literal["auto", "threads", "processes", "dask"]
-RUNNERS: tuple[Runner, ...] = ("auto", "threads", "processes", "dask")
+from zeropan.machine.environment import environment
+from zeropan.machine.processors import usable_processors
 
 
 def task_runner(name: Runner, workers: int) -> TaskRunner[Any]:
@@ -37,7 +36,7 @@ def task_runner(name: Runner, workers: int) -> TaskRunner[Any]:
         raise BadConfig(
             "runner 'dask' needs the package prefect-dask; install zeropan with its extra: dask"
         ) from error
-    address = os.environ.get("DASK_SCHEDULER_ADDRESS")
+    address = environment().dask
     if address:
         return DaskTaskRunner(address=address)
     cluster = {
@@ -50,4 +49,4 @@ def task_runner(name: Runner, workers: int) -> TaskRunner[Any]:
 def threads_each(name: Runner, workers: int) -> int | None:
     """Threads for arithmetic in each worker, so that workers do not crowd each other out."""
     shared = name == "threads" or (name == "auto" and workers == 1)
-    return None if shared else max(1, len(os.sched_getaffinity(0)) // workers)
+    return None if shared else max(1, usable_processors() // workers)

@@ -8,8 +8,8 @@ from typing import Any
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.runtime import flow_run
-from pydantic import BaseModel, Field
 
+from zeropan.choices import Method, PrecisionChoice
 from zeropan.evaluation.comparison import compare
 from zeropan.flows.chain import run_chain
 from zeropan.flows.gallery import OVERLAY, Gallery
@@ -17,39 +17,15 @@ from zeropan.flows.job import Job
 from zeropan.flows.journal import Journal
 from zeropan.flows.outputs import write_outputs
 from zeropan.models.presets import find_preset, identities
-from zeropan.models.published.components import PrecisionChoice
 from zeropan.reports.change import Change
 from zeropan.reports.images import ImageReport, RunReport, table_rows
 from zeropan.request.inputs import refer_to
-from zeropan.request.places import DEFAULT_MAX_PIXELS, Places
+from zeropan.request.places import Places
 from zeropan.request.request import Request
-from zeropan.segmentation.categories import Categories, Category
-from zeropan.segmentation.config import Method, PipelineConfig
+from zeropan.request.words import CategoryLists
+from zeropan.segmentation.config import PipelineConfig
+from zeropan.segmentation.images import DEFAULT_MAX_PIXELS
 from zeropan.tasks.work import STAGES, ImageWork, StageOutcome
-
-
-class CategoryLists(BaseModel):
-    """The words to look for: plain words, or categories with prompts and thresholds."""
-
-    things: list[str | Category] = Field(
-        default_factory=list, description="Countable objects, such as nigiri or cup."
-    )
-    stuff: list[str | Category] = Field(
-        default_factory=list, description="Surfaces and materials, such as wood or cloth."
-    )
-
-    def resolved(self) -> Categories:
-        """The checked categories."""
-
-        def category(item: str | Category, isthing: bool) -> Category:
-            if isinstance(item, Category):
-                return item
-            return Category(name=" ".join(item.split()), isthing=isthing)
-
-        return Categories.checked(
-            [category(item, True) for item in self.things],
-            [category(item, False) for item in self.stuff],
-        )
 
 
 @flow(name="segment-images", validate_parameters=True, result_serializer="json")

@@ -12,12 +12,12 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import get_args
 
+from zeropan.choices import Layout
 from zeropan.errors import ArtifactDamaged, BadConfig
 from zeropan.storage.files import Files
 
-Layout = Literal["folder", "zip"]
 GROUP = "group.zip"
 """Name of the one file of an artifact in a ZIP layout."""
 SETTING = ".layout.json"

@@ -19,12 +19,13 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
+from zeropan.choices import Layout
 from zeropan.errors import ArtifactDamaged, ArtifactMissing, StoreError, TransientError
 from zeropan.segmentation.records import Record
 from zeropan.storage.codec import from_files, to_files
 from zeropan.storage.files import open_files
 from zeropan.storage.keys import ArtifactKey
-from zeropan.storage.layout import GROUP, Layout, layout_of, pack, set_layout, unpack
+from zeropan.storage.layout import GROUP, layout_of, pack, set_layout, unpack
 from zeropan.storage.lease import lease
 from zeropan.storage.marker import ArtifactRef, Marker, marker_name
 

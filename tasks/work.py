@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from zeropan.models.published.components import PrecisionChoice
+from zeropan.choices import PrecisionChoice
 from zeropan.segmentation.categories import Categories
 from zeropan.segmentation.config import PipelineConfig
 from zeropan.storage.keys import ArtifactKey

@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+pytest_plugins = ["tests.commands"]
+
 # Prefect reads its environment when it is first imported, which is while tests are collected.
 _HOME = tempfile.TemporaryDirectory(prefix="zeropan-tests-", ignore_cleanup_errors=True)
 os.environ["PREFECT_HOME"] = str(Path(_HOME.name) / "prefect")

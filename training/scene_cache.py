@@ -23,7 +23,8 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from zeropan.scenes.render import TRAINING_SEED_START, Pairs, render_scene
+from zeropan.choices import Pairs
+from zeropan.scenes.render import TRAINING_SEED_START, render_scene
 
 _LOG = logging.getLogger(__name__)
 _SHARD = 500

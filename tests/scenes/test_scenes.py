@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from training.scene_cache import load_or_render, open_cache
+from zeropan.choices import Pairs
 from zeropan.scenes import HELD_OUT_SEEDS, TRAINING_SEED_START, Scene, render_scene
-from zeropan.scenes.render import Pairs
 from zeropan.scenes.scene import bounding_box
 from zeropan.scenes.vocabulary import (
     COLOURED_THINGS,

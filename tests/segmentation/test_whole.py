@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.segmentation.plain_prompter import PlainPrompter, embed_plainly
+from zeropan.choices import Method
 from zeropan.evaluation.panoptic_quality import PanopticQuality, QualityReport
 from zeropan.evaluation.truth import GroundTruth
 from zeropan.scenes.render import render_scene
@@ -17,7 +18,7 @@ from zeropan.scenes.scene import Scene
 from zeropan.scenes.truth import panoptic_of
 from zeropan.scenes.vocabulary import STUFF, THINGS
 from zeropan.segmentation.categories import Categories
-from zeropan.segmentation.config import METHOD_NAMES, METHODS, Method, PipelineConfig
+from zeropan.segmentation.config import METHOD_NAMES, METHODS, PipelineConfig
 from zeropan.segmentation.panoptic import fuse
 from zeropan.segmentation.prompting import MaskPredictions, MaskPrompter
 from zeropan.segmentation.records import (

@@ -51,7 +51,8 @@ def compare(
 
 
 def _draw(comparison: RunComparison, pairs: list[Pair], folder: Path) -> list[Path]:
-    from zeropan.flows.outputs import png_bytes, write_whole
+    from zeropan.machine.files import write_whole
+    from zeropan.pictures.encoding import png_bytes
 
     names = f"A: {comparison.name_a}", f"B: {comparison.name_b}"
     target = folder / f"compare-{comparison.run_a[:8]}-{comparison.run_b[:8]}"

@@ -1,89 +1,24 @@
-"""The demonstration: a rendered tabletop scene, segmented from words alone."""
+"""zeropan demo: a rendered tabletop scene, segmented from words alone."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 from rich.console import Console
 
-from zeropan.evaluation.panoptic_quality import PanopticQuality
-from zeropan.evaluation.truth import GroundTruth
-from zeropan.flows.outputs import png_bytes
-from zeropan.reports.images import RunReport
-from zeropan.scenes.render import render_scene
-from zeropan.scenes.scene import Scene
-from zeropan.scenes.truth import panoptic_of
-from zeropan.scenes.vocabulary import STUFF, THINGS
-from zeropan.segmentation.categories import Categories
-from zeropan.segmentation.records import Panoptic
-
-DEMO_SEED = 1003
-"""A scene that no model was trained on."""
-DEMO_SIZE = (576, 768)
+from zeropan.command.execution import run_flow, show
+from zeropan.command.options import Home, Json, Verbose
+from zeropan.request.places import Places
 
 
-@dataclass(frozen=True)
-class DemoScene:
-    """The rendered scene and its file."""
+def demo(
+    home: Home = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Render a tabletop scene and segment it with the bundled tiny models."""
+    from zeropan.command.demo_scene import conclude, flow_parameters, prepare
 
-    scene: Scene
-    path: Path
-
-
-def prepare(home: Path) -> DemoScene:
-    """Render the scene into a file below `home`; the same bytes each time."""
-    height, width = DEMO_SIZE
-    scene = render_scene(DEMO_SEED, height=height, width=width)
-    path = home / "demo" / "tabletop.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png_bytes(scene.image))
-    return DemoScene(scene, path)
-
-
-def words(scene: Scene) -> tuple[list[str], list[str]]:
-    """The names of what lies in the scene, in the vocabulary's order."""
-    present = {segment.name for segment in scene.segments}
-    return [w for w in THINGS if w in present], [w for w in STUFF if w in present]
-
-
-def flow_parameters(demo: DemoScene, home: str | None) -> dict[str, Any]:
-    """The parameters of the demonstration's flow run."""
-    things, stuff = words(demo.scene)
-    return {
-        "images": [str(demo.path)],
-        "categories": {"things": things, "stuff": stuff},
-        "preset": "tiny",
-        "home": home,
-        "run_name": "demo",
-    }
-
-
-def conclude(demo: DemoScene, report: dict[str, Any], console: Console) -> None:
-    """Say how good the result is, since a rendered scene has an exact truth, and what is next."""
-    run = RunReport.model_validate(report)
-    things, stuff = words(demo.scene)
-    categories = Categories.from_words(things, stuff)
-    result = _read_panoptic(run, categories)
-    quality = PanopticQuality.of(categories)
-    quality.add(GroundTruth.of(panoptic_of(demo.scene, categories)), result)
-    measured = quality.result().all
-    if measured is not None:
-        console.print(
-            f"quality   PQ {measured.pq:.2f} against the scene's exact truth", highlight=False
-        )
-    console.print(
-        "runs      zeropan ui   (the MLflow UI: open it and pick the experiment zeropan)",
-        highlight=False,
-    )
-    if not run.cached:
-        console.print("again     make demo   (answered from the cache)", highlight=False)
-
-
-def _read_panoptic(run: RunReport, categories: Categories) -> Panoptic:
-    from zeropan.storage.keys import ArtifactKey
-    from zeropan.storage.store import ArtifactStore
-
-    last = run.images[0].stages[-1]
-    return ArtifactStore(run.store).read(ArtifactKey(last.stage, last.digest), Panoptic)
+    scene = prepare(Places.resolve(home=home).home)
+    report = run_flow("segment_images", verbose, **flow_parameters(scene, home))
+    show(report, as_json)
+    if not as_json:
+        conclude(scene, report, Console())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import sys
 from typing import Any
 
 from rich.console import Console
 
+from zeropan.machine.environment import set_defaults
 from zeropan.request.places import Places
 
 FLOWS = {
@@ -21,17 +21,24 @@ FLOWS = {
 }
 """Where each flow is; importing them takes seconds, so it waits until one is wanted."""
 
+PREFECT_DEFAULTS = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    # The temporary server makes its database first; on a busy machine 20 seconds are too few.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+}
+QUIET_PREFECT = {
+    "PREFECT_LOGGING_LEVEL": "WARNING",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+}
+
 
 def set_up_prefect(verbose: bool) -> None:
     """Prefect's settings for a command; call it before anything imports Prefect."""
     # Prefect reads these when it is imported; what the user has set stays.
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    # The temporary server makes its database first; on a busy machine 20 seconds are too few.
-    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
+    set_defaults(PREFECT_DEFAULTS)
     if not verbose:
-        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+        set_defaults(QUIET_PREFECT)
 
 
 def run_flow(name: str, verbose: bool, **parameters: Any) -> dict[str, Any]:
@@ -43,7 +50,7 @@ def run_flow(name: str, verbose: bool, **parameters: Any) -> dict[str, Any]:
     Places.resolve(home=parameters.get("home"), store=parameters.get("store"))
     set_up_prefect(verbose)
     from zeropan.command.history import wait_for_history
-    from zeropan.flows.progress import progress_bar
+    from zeropan.command.progress import progress_bar
     from zeropan.models.loading import resolve_device
 
     if "device" in parameters:

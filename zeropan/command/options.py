@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from zeropan.models.published.components import PrecisionChoice
+from zeropan.choices import PrecisionChoice
 
 Home = Annotated[
     str | None, typer.Option(help="Folder of everything that is kept [default: ./zeropan-data].")

@@ -1,12 +1,12 @@
-"""zeropan run and zeropan demo: segment images, a data set, or a rendered scene."""
+"""zeropan run: segment images, or all of a data set."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from zeropan.choices import Runner, TaskRuns
 from zeropan.command.execution import console, print_json, run_flow, show
 from zeropan.command.options import (
     Config,
@@ -23,10 +23,7 @@ from zeropan.command.options import (
     Store,
     Verbose,
 )
-from zeropan.request.places import DEFAULT_MAX_PIXELS, Places
-
-RunnerName = Literal["auto", "threads", "processes", "dask"]
-TaskRunsName = Literal["stages", "batches"]
+from zeropan.segmentation.images import DEFAULT_MAX_PIXELS
 
 
 def run(
@@ -62,11 +59,11 @@ def run(
         int, typer.Option(min=1, help="Of a data set: batches of images at a time.")
     ] = 1,
     runner: Annotated[
-        RunnerName,
+        Runner,
         typer.Option(help="Who runs them; auto: threads for one worker, else processes."),
     ] = "auto",
     task_runs: Annotated[
-        TaskRunsName,
+        TaskRuns,
         typer.Option(
             help="Of a data set: Prefect has a task run of each image's stages, or only "
             "of each batch of 16 images, for data sets of millions."
@@ -139,21 +136,6 @@ def run(
         return
     refer_to(images[:limit], max_pixels=max_pixels, decode=True)
     show(run_flow("segment_images", verbose, images=images[:limit], **shared), as_json)
-
-
-def demo(
-    home: Home = None,
-    as_json: Json = False,
-    verbose: Verbose = False,
-) -> None:
-    """Render a tabletop scene and segment it with the bundled tiny models."""
-    from zeropan.command import demo as demonstration
-
-    scene = demonstration.prepare(Places.resolve(home=home).home)
-    report = run_flow("segment_images", verbose, **demonstration.flow_parameters(scene, home))
-    show(report, as_json)
-    if not as_json:
-        demonstration.conclude(scene, report, Console())
 
 
 def show_dataset(report: dict[str, Any], as_json: bool) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import track
+
+from zeropan.choices import Pairs
 
 app = typer.Typer(
     help="Rendered tabletop scenes with exact ground truth.",
@@ -28,7 +30,7 @@ def export(
     height: Annotated[int, typer.Option(min=32, max=4096, help="Pixels.")] = 256,
     width: Annotated[int, typer.Option(min=32, max=4096, help="Pixels.")] = 256,
     pairs: Annotated[
-        Literal["all", "train", "held_out"],
+        Pairs,
         typer.Option(help="Colours of things: all, those of the training, or those held out."),
     ] = "all",
 ) -> None:

@@ -8,8 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from zeropan.choices import Precision
 from zeropan.errors import BadConfig
-from zeropan.models.precision import Precision, resolve_precision
+from zeropan.models.precision import resolve_precision
 from zeropan.models.presets import TINY, find_preset, folder_of
 from zeropan.models.protocols import BoxDetector, CoarseTextSegmenter, PromptableSegmenter
 from zeropan.models.published.components import Component, Kind, Role

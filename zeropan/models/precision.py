@@ -7,11 +7,10 @@ with 8 bits of mantissa a coordinate of 1000 pixels is known to within 4 only.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
 
 import torch
 
-Precision = Literal["fp32", "bf16"]
+from zeropan.choices import Precision
 
 
 def resolve_precision(precision: str, device: str, *, trained_in_fp32: bool = False) -> Precision:

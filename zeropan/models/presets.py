@@ -9,17 +9,18 @@ A preset may be followed by components that stand in for its own: "base+sam_vit_
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import ItemsView
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from zeropan.choices import Method
 from zeropan.errors import BadConfig, WeightsMissing
+from zeropan.machine.environment import environment
 from zeropan.models.folders import WEIGHTS, folder_identity
 from zeropan.models.protocols import ModelIdentity
 from zeropan.models.published.components import COMPONENTS, Component, Role
-from zeropan.segmentation.config import METHODS, Method, PipelineConfig
+from zeropan.segmentation.config import METHODS, PipelineConfig
 
 BUNDLED = Path(__file__).parent / "weights" / "tiny"
 ROLES: tuple[Role, ...] = ("detector", "segmenter", "text_segmenter")
@@ -104,7 +105,7 @@ class ModelIdentities:
 
 def models_folder() -> Path:
     """Where weights that do not ship with zeropan are kept."""
-    configured = os.environ.get("ZEROPAN_MODELS")
+    configured = environment().models
     return Path(configured) if configured else Path.home() / ".cache" / "zeropan" / "models"
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from pathlib import Path
 
-from zeropan.tracking.image_files import EncodedPicture
+from zeropan.machine.files import write_whole
+from zeropan.pictures.encoding import EncodedPicture
 
 LIMIT_BYTES = 512 * 1024**2
 _VERSION = 1
@@ -53,10 +53,7 @@ class PictureCache:
             self._folder.mkdir(parents=True, exist_ok=True)
             # The PNG is written last: without it the pair does not count.
             for path, data in ((thumbnail, picture.thumbnail), (png, picture.png)):
-                handle, aside = tempfile.mkstemp(dir=self._folder, prefix=".")
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                Path(aside).replace(path)
+                write_whole(path, data)
             self._grew = True
 
     def trim(self) -> None:

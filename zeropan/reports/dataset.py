@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from zeropan.flows.batch import ImageRow, TaskRuns, task_runs_of
+from zeropan.choices import TaskRuns
+from zeropan.reports.rows import ImageRow, task_runs_of
 
 SHOWN = 20
 """Failures that a person is shown; the rest are in the table."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from zeropan.errors import BadConfig
+from zeropan.machine.environment import environment
 from zeropan.segmentation.images import shown
-
-DEFAULT_MAX_PIXELS = 100_000_000
-"""Images with more pixels than this are refused before they are decoded."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +23,10 @@ class Places:
         cls, *, home: str | None = None, store: str | None = None, output: str | None = None
     ) -> Places:
         """What was asked for, else ZEROPAN_HOME and ZEROPAN_STORE, else ./zeropan-data."""
-        base = Path(home or os.environ.get("ZEROPAN_HOME") or "zeropan-data").expanduser()
+        said = environment()
+        base = Path(home or said.home or "zeropan-data").expanduser()
         base = base.absolute()
-        url = store or os.environ.get("ZEROPAN_STORE") or str(base / "store")
+        url = store or said.store or str(base / "store")
         if "://" in url and shown(url) != url:
             raise BadConfig(
                 f"the store {shown(url)} was given with a user, a password or a query in its "

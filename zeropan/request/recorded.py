@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from zeropan.choices import PrecisionChoice
 from zeropan.errors import BadInput
 from zeropan.models.presets import ModelIdentities
 from zeropan.models.protocols import ModelIdentity
-from zeropan.models.published.components import PrecisionChoice
 from zeropan.request.request import Request, build_request
 from zeropan.segmentation.config import PipelineConfig
 from zeropan.segmentation.images import shown

@@ -24,10 +24,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from zeropan.choices import Method
 from zeropan.errors import BadCategories, BadConfig
 from zeropan.models.presets import find_preset
 from zeropan.segmentation.categories import Categories, Category
-from zeropan.segmentation.config import METHOD_NAMES, Method, PipelineConfig
+from zeropan.segmentation.config import METHOD_NAMES, PipelineConfig
 
 FILE_KEYS = ("method", "preset", "categories", *PipelineConfig.model_fields)
 

@@ -87,7 +87,8 @@ def scene_range(dataset: str) -> range:
 
 
 def _scenes(dataset: str, home: Path, limit: int | None, render: bool) -> Source:
-    from zeropan.flows.outputs import png_bytes, write_whole
+    from zeropan.machine.files import write_whole
+    from zeropan.pictures.encoding import png_bytes
     from zeropan.scenes.render import render_scene
     from zeropan.scenes.truth import panoptic_of
     from zeropan.scenes.vocabulary import STUFF, THINGS

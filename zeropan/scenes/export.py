@@ -16,8 +16,9 @@ from typing import Any
 
 from PIL import Image
 
+from zeropan.choices import Pairs
 from zeropan.errors import BadInput
-from zeropan.scenes.render import Pairs, render_scene
+from zeropan.scenes.render import render_scene
 from zeropan.scenes.truth import panoptic_of
 from zeropan.scenes.vocabulary import COLOURS, STUFF, THINGS
 from zeropan.segmentation.categories import Categories

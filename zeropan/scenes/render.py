@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from zeropan.choices import Pairs
 from zeropan.scenes import objects_food, objects_ware
 from zeropan.scenes.brush import Brush, Colour, Light
 from zeropan.scenes.layout import Placement, Sheet, place_sheets, place_things
@@ -17,8 +18,6 @@ from zeropan.scenes.scene import Scene, SceneSegment, bounding_box
 from zeropan.scenes.shapes import Field, rounded_box
 from zeropan.scenes.textures import TEXTURES, noise
 from zeropan.scenes.vocabulary import COLOURS
-
-Pairs = Literal["all", "train", "held_out"]
 
 # Evaluation draws from the low seeds, training starts far above: the two can never meet.
 HELD_OUT_SEEDS: Final = range(100_000)

@@ -9,12 +9,13 @@ panoptic-segment-anything (segments-ai, Apache-2.0), as far as it is well define
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Method = Literal["default", "reference"]
-METHOD_NAMES: tuple[Method, ...] = ("default", "reference")
+from zeropan.choices import Method
+
+METHOD_NAMES: tuple[Method, ...] = get_args(Method)
 
 
 class StageConfig(BaseModel):

@@ -17,7 +17,8 @@ from PIL import Image, UnidentifiedImageError
 from zeropan.errors import BadImage, TransientError
 from zeropan.segmentation.records import UInt8
 
-DEFAULT_MAX_PIXELS = 64_000_000
+DEFAULT_MAX_PIXELS = 100_000_000
+"""Images with more pixels than this are refused before they are decoded."""
 
 _ORIENTATION_TAG = 0x0112
 _FORMATS = "PNG, JPEG, WebP, TIFF, GIF or BMP"

@@ -6,12 +6,12 @@ MLflow is imported here, at the first use: its import costs two seconds.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from zeropan.machine.environment import defaults
 from zeropan.tracking.errors import as_tracking_error
 
 # MLflow reads its limits from the environment at every call. With its own defaults a server that
@@ -33,19 +33,8 @@ def talking_to_mlflow(doing: str, where: str) -> Iterator[None]:
 
     The environment belongs to the process, so calls from several threads take turns.
     """
-    with _one_call_at_a_time, _environment_defaults(), as_tracking_error(doing, where):
+    with _one_call_at_a_time, defaults(REQUEST_DEFAULTS), as_tracking_error(doing, where):
         yield
-
-
-@contextmanager
-def _environment_defaults() -> Iterator[None]:
-    added = {key: value for key, value in REQUEST_DEFAULTS.items() if key not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for key in added:
-            os.environ.pop(key, None)
 
 
 @contextmanager

@@ -6,12 +6,12 @@ three of them fail ("table already exists"). A lock file beside the database let
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from zeropan.tracking.client import connect, quiet
 from zeropan.tracking.errors import TrackingError
@@ -31,7 +31,7 @@ def open_experiment(settings: TrackingSettings) -> tuple[Any, str]:
         client = connect(settings.uri)
         return client, _experiment_id(client, settings)
     database.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(database.with_name(database.name + ".lock")):
+    with FileLock(database.with_name(database.name + ".lock")):
         is_new = not database.exists()
         with quiet("alembic", "mlflow.store.db.utils"):
             client = connect(settings.uri)
@@ -62,14 +62,6 @@ def _experiment_id(client: Any, settings: TrackingSettings) -> str:
             f"`mlflow experiments restore -x {found.experiment_id}`, or name another one"
         )
     return str(found.experiment_id)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock; the system releases it when its holder dies."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _let_readers_and_writers_share(database: Path) -> None:

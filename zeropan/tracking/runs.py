@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from zeropan.pictures.encoding import EncodedPicture
 from zeropan.segmentation.records import UInt8
 from zeropan.tracking.client import talking_to_mlflow
 from zeropan.tracking.database import open_experiment
 from zeropan.tracking.errors import as_tracking_error
-from zeropan.tracking.image_files import FOLDER, LOGGED_IMAGES_TAG, EncodedPicture, image_files
+from zeropan.tracking.image_files import FOLDER, LOGGED_IMAGES_TAG, image_files
 from zeropan.tracking.names import MAX_TAG_LENGTH, cut, file_name, legal_key
 from zeropan.tracking.parameters import flattened
 from zeropan.tracking.settings import TrackingSettings

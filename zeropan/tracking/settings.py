@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from zeropan.machine.environment import environment
 from zeropan.tracking.errors import TrackingError
 
 DEFAULT_EXPERIMENT = "zeropan"
@@ -42,8 +42,9 @@ class TrackingSettings:
         Raises:
             TrackingError: the URI is a plain path, a file store or an in-memory database.
         """
-        chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
-        name = experiment or os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
+        said = environment()
+        chosen = uri or said.tracking_uri or ""
+        name = experiment or said.experiment or DEFAULT_EXPERIMENT
         if not chosen:
             chosen = f"{_SQLITE}{default_directory.expanduser().absolute() / 'mlflow.db'}"
         return cls(uri=_absolute(chosen.strip()), experiment=name)

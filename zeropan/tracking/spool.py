@@ -13,9 +13,7 @@ interrupted goes on where it stopped.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 import shutil
 import time
 import uuid
@@ -24,10 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from filelock import FileLock, Timeout
+
+from zeropan.machine.environment import environment
+from zeropan.machine.files import write_whole
+from zeropan.pictures.encoding import EncodedPicture, encoded
 from zeropan.segmentation.images import shown
 from zeropan.segmentation.records import UInt8
 from zeropan.tracking.errors import TrackingError
-from zeropan.tracking.image_files import EncodedPicture, encoded
 from zeropan.tracking.runs import Status, TrackedRun
 from zeropan.tracking.settings import TrackingSettings
 
@@ -96,7 +98,7 @@ class SpooledRun:
         }
         with _keeping(folder):
             folder.mkdir(parents=True)
-            _write(folder / "run.json", json.dumps(about).encode())
+            write_whole(folder / "run.json", json.dumps(about).encode())
         return cls(folder, run_id)
 
     def log_parameters(self, params: Mapping[str, object]) -> None:  # noqa: D102
@@ -139,7 +141,7 @@ class SpooledRun:
     def finish(self, status: Status) -> None:  # noqa: D102
         self._keep("finish", {"status": status})
         with _keeping(self.folder):
-            _write(self.folder / "ended", b"")
+            write_whole(self.folder / "ended", b"")
 
     def _keep(
         self, call: str, arguments: dict[str, Any], files: Mapping[str, bytes] | None = None
@@ -213,7 +215,7 @@ def _run_of(folder: Path, about: dict[str, Any], settings: TrackingSettings) -> 
         settings, name=about["name"], tags=about["tags"], started_ms=about["started_ms"]
     )
     about["run_id"] = run.run_id
-    _write(folder / "run.json", json.dumps(about).encode())
+    write_whole(folder / "run.json", json.dumps(about).encode())
     return run
 
 
@@ -251,7 +253,7 @@ def _make(run: TrackedRun, place: Path) -> None:
 
 def _with_password(uri: str) -> str:
     """The address that the environment gives for the same place, if it gives one."""
-    here = os.environ.get("MLFLOW_TRACKING_URI", "")
+    here = environment().tracking_uri or ""
     return here if shown(here) == uri else uri
 
 
@@ -269,23 +271,15 @@ def _keeping(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _claimed(folder: Path) -> Iterator[bool]:
     """Hold a run's folder against another flush; the system lets go of it when we die."""
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"), blocking=False)
     try:
-        handle = os.open(folder, os.O_RDONLY)
-    except FileNotFoundError:
+        lock.acquire()
+    except Timeout:
         yield False
         return
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
         yield True
     finally:
-        os.close(handle)
-
-
-def _write(path: Path, data: bytes) -> None:
-    aside = path.with_name(f".{path.name}")
-    aside.write_bytes(data)
-    aside.replace(path)
+        lock.release()
+        if not folder.exists():
+            Path(lock.lock_file).unlink(missing_ok=True)

@@ -26,9 +26,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation, CLIPTokenizer
 
+from zeropan.choices import Precision
 from zeropan.errors import RecordError, WeightsDamaged, WeightsMissing
 from zeropan.models.folders import WEIGHTS, folder_identity, load_weights, read_config
-from zeropan.models.precision import Precision, encoder_precision
+from zeropan.models.precision import encoder_precision
 from zeropan.models.protocols import ModelIdentity
 from zeropan.segmentation.records import StuffLogits, UInt8
 

@@ -9,6 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from zeropan.choices import Precision
 from zeropan.models.folders import folder_identity, load_weights, read_config
 from zeropan.models.grounding_dino.build import (
     CaptionTokenizer,
@@ -18,7 +19,6 @@ from zeropan.models.grounding_dino.build import (
 )
 from zeropan.models.grounding_dino.captions import CaptionPass, plan_captions
 from zeropan.models.grounding_dino.grounding import assemble, encoder_once, padded_batch
-from zeropan.models.precision import Precision
 from zeropan.models.protocols import ModelIdentity
 from zeropan.segmentation.records import GroundedBoxes, UInt8
 

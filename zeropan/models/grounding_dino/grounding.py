@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.functional import resize, to_pil_image, to_tensor
 
+from zeropan.choices import Precision
 from zeropan.models.grounding_dino.captions import CaptionPass
-from zeropan.models.precision import Precision, encoder_precision
+from zeropan.models.precision import encoder_precision
 from zeropan.segmentation.records import Float32, GroundedBoxes, UInt8
 
 MEAN = (0.485, 0.456, 0.406)

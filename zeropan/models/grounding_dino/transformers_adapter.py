@@ -13,11 +13,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from zeropan.choices import Precision
 from zeropan.models.folders import folder_identity
 from zeropan.models.grounding_dino.build import CaptionTokenizer
 from zeropan.models.grounding_dino.captions import CaptionPass, plan_captions
 from zeropan.models.grounding_dino.grounding import assemble, encoder_once, padded_batch
-from zeropan.models.precision import Precision
 from zeropan.models.protocols import ModelIdentity
 from zeropan.models.transformers_loading import load_pretrained
 from zeropan.segmentation.records import GroundedBoxes, UInt8

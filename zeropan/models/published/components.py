@@ -15,9 +15,6 @@ Role = Literal["detector", "segmenter", "text_segmenter"]
 Kind = Literal["groundingdino", "segment_anything", "clipseg", "hf_grounding_dino", "sam2", "sam3"]
 """Which adapter runs a component's files."""
 
-PrecisionChoice = Literal["auto", "fp32", "bf16"]
-"""What a person may ask of a backbone's arithmetic."""
-
 META = "https://dl.fbaipublicfiles.com/segment_anything"
 APACHE = "Apache-2.0"
 SAM_LICENSE = "SAM License"

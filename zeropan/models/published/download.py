@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zeropan.errors import WeightsDamaged, WeightsMissing
+from zeropan.machine.environment import environment
 from zeropan.models.published.components import Component, RemoteFile
 
 
@@ -106,7 +107,7 @@ def _from_hub(file: RemoteFile, component: Component, incoming: Path) -> None:
     )
 
     repository = str(file.repository)
-    endpoint = os.environ.get("HF_ENDPOINT")
+    endpoint = environment().hub
     url = hf_hub_url(repository, file.name, revision=file.revision, endpoint=endpoint)
     try:
         found = get_hf_file_metadata(url)

@@ -25,6 +25,7 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zeropan.errors import BadConfig, WeightsDamaged, WeightsMissing
+from zeropan.machine.files import write_whole
 from zeropan.models.folders import WEIGHTS
 from zeropan.models.presets import folder_of, models_folder
 from zeropan.models.published.components import Component
@@ -194,9 +195,7 @@ def _publish(component: Component, fetched: dict[str, Path], incoming: Path, fol
 
 def _write_manifest(folder: Path, manifest: Manifest) -> None:
     path = folder / ORIGIN / "manifest.json"
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(manifest.model_dump(), indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_whole(path, (json.dumps(manifest.model_dump(), indent=1) + "\n").encode())
 
 
 def _refuse_foreign(component: Component) -> None:

@@ -20,9 +20,10 @@ from segment_anything.modeling import Sam
 from torch import Tensor
 from torchvision.transforms.functional import resize, to_pil_image
 
+from zeropan.choices import Precision
 from zeropan.errors import RecordError, WeightsDamaged
 from zeropan.models.folders import folder_identity, load_weights, read_config
-from zeropan.models.precision import Precision, encoder_precision
+from zeropan.models.precision import encoder_precision
 from zeropan.models.protocols import ModelIdentity
 from zeropan.models.sam.network import SamArchitecture, build_published_sam, build_sam
 from zeropan.models.sam.prompted import Decoded, PromptedSegmenter, check_image

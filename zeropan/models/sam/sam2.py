@@ -18,10 +18,11 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.functional import resize, to_pil_image, to_tensor
 
+from zeropan.choices import Precision
 from zeropan.errors import RecordError
 from zeropan.models.folders import folder_identity
 from zeropan.models.grounding_dino.grounding import normalise
-from zeropan.models.precision import Precision, encoder_precision
+from zeropan.models.precision import encoder_precision
 from zeropan.models.protocols import ModelIdentity
 from zeropan.models.sam.prompted import Decoded, PromptedSegmenter, check_image
 from zeropan.models.transformers_loading import load_pretrained

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torchvision.transforms.functional import resize, to_pil_image, to_tensor
 
+from zeropan.choices import Precision
 from zeropan.errors import WeightsDamaged
 from zeropan.models.folders import folder_identity
-from zeropan.models.precision import Precision, encoder_precision
+from zeropan.models.precision import encoder_precision
 from zeropan.models.protocols import ModelIdentity
 from zeropan.models.transformers_loading import load_pretrained
 from zeropan.segmentation.records import Float32, GroundedBoxes, UInt8

@@ -1,0 +1,1 @@
+"""What the machine gives: environment variables, processors, files that appear whole."""

@@ -16,12 +16,12 @@ from zeropan.models.protocols import BoxDetector, CoarseTextSegmenter, Promptabl
 from zeropan.models.published.components import Component, Kind, Role
 
 _ADAPTERS: Mapping[Kind, tuple[str, str]] = {
-    "groundingdino": ("grounding_dino", "GroundingDinoDetector"),
-    "hf_grounding_dino": ("hf_grounding_dino", "HubGroundingDinoDetector"),
-    "sam3": ("sam3", "Sam3Detector"),
-    "segment_anything": ("sam", "SamSegmenter"),
-    "sam2": ("sam2", "Sam2Segmenter"),
-    "clipseg": ("clipseg", "ClipSegSegmenter"),
+    "groundingdino": ("grounding_dino.adapter", "GroundingDinoDetector"),
+    "hf_grounding_dino": ("grounding_dino.transformers_adapter", "HubGroundingDinoDetector"),
+    "sam3": ("sam.sam3", "Sam3Detector"),
+    "segment_anything": ("sam.adapter", "SamSegmenter"),
+    "sam2": ("sam.sam2", "Sam2Segmenter"),
+    "clipseg": ("clipseg.adapter", "ClipSegSegmenter"),
 }
 """Module and class of each; imported only when one is wanted, for each brings its package."""
 
@@ -67,7 +67,7 @@ def precision_of(component: Component, device: str, precision: str) -> Precision
 def _load(kind: Kind, folder: Path, device: str, precision: Precision) -> Any:
     """The adapter of a folder's files; imported only when it is wanted."""
     module, name = _ADAPTERS[kind]
-    adapter: Any = getattr(importlib.import_module(f"models.{module}"), name)
+    adapter: Any = getattr(importlib.import_module(f"zeropan.models.{module}"), name)
     return adapter.load(folder, device=device, precision=precision)
 
 

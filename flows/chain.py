@@ -16,16 +16,11 @@ from prefect import Task
 from prefect.client.schemas.objects import State
 from prefect.utilities.annotations import NotSet, quote
 
-from zeropan.choices import PrecisionChoice
 from zeropan.errors import ArtifactDamaged, ArtifactMissing
 from zeropan.flows.progress import report
-from zeropan.models.presets import ModelIdentities
-from zeropan.request.request import Request
 from zeropan.tasks import perception, steps
 from zeropan.tasks.cache import UPSTREAM, StageOutcomeSerializer
-from zeropan.tasks.cache_rule import plan_keys
-from zeropan.tasks.pixels import forget
-from zeropan.tasks.work import STAGES, ImageRef, ImageWork, Stage, StageOutcome
+from zeropan.tasks.work import STAGES, ImageWork, Stage, StageOutcome
 
 TASKS: dict[Stage, Task[[ImageWork], dict[str, Any]]] = {
     "embed_image": perception.embed_image,
@@ -38,37 +33,6 @@ TASKS: dict[Stage, Task[[ImageWork], dict[str, Any]]] = {
 }
 
 
-def plan_work(
-    image: ImageRef,
-    request: Request,
-    models: ModelIdentities,
-    store_url: str,
-    *,
-    device: str,
-    precision: PrecisionChoice,
-    max_pixels: int,
-    force: tuple[Stage, ...] = (),
-) -> ImageWork:
-    """What the tasks of one image need, with every stage's key; nothing runs."""
-    keys = plan_keys(image.sha256, request.categories, request.config, models)
-    return ImageWork(
-        image=image,
-        categories=request.categories,
-        config=request.config,
-        preset=request.preset,
-        models={
-            role: {"architecture": one.architecture, "sha256": one.sha256}
-            for role, one in models.items()
-        },
-        device=device,
-        precision=precision,
-        store_url=store_url,
-        max_pixels=max_pixels,
-        digests={stage: key.digest for stage, key in keys.items()},
-        force=force,
-    )
-
-
 def below(stage: Stage) -> tuple[Stage, ...]:
     """A stage and every stage that reads from it, in order."""
     found = [stage]
@@ -79,21 +43,14 @@ def below(stage: Stage) -> tuple[Stage, ...]:
 
 
 def run_chain(
-    work: ImageWork,
-    *,
-    done: int = 0,
-    total: int = 1,
-    known: dict[str, StageOutcome] | None = None,
-    as_tasks: bool = True,
+    work: ImageWork, *, done: int = 0, total: int = 1, as_tasks: bool = True
 ) -> list[StageOutcome]:
     """Run the seven tasks of one image inside a flow, each from the cache if it can be.
 
     Args:
         work: the image, its words, its parameters and its keys.
-        done: stages finished before this image, for the progress report.
-        total: stages of the whole run, for the progress report.
-        known: outcomes by digest of stages that this flow has asked for already; their tasks are
-            not asked again, and new ones are added.
+        done: images finished before this one, for the progress report.
+        total: images of the whole run, for the progress report.
         as_tasks: each stage is a Prefect task run. Without, the stages run as plain functions
             within the caller's task: the store is their cache, and nothing retries them.
 
@@ -101,27 +58,19 @@ def run_chain(
         ZeropanError: a task failed for good.
     """
     try:
-        return _run_once(work, done, total, known, as_tasks)
+        return _run_once(work, done, total, as_tasks)
     except (ArtifactMissing, ArtifactDamaged):
         # Something upstream was damaged after its task had answered. Its own task computes it
         # again, so a second pass mends the chain; a third would only hide a real fault.
-        return _run_once(work, done, total, None, as_tasks)
-    finally:
-        forget(work.image.sha256)
+        return _run_once(work, done, total, as_tasks)
 
 
-def _run_once(
-    work: ImageWork, done: int, total: int, known: dict[str, StageOutcome] | None, as_tasks: bool
-) -> list[StageOutcome]:
+def _run_once(work: ImageWork, done: int, total: int, as_tasks: bool) -> list[StageOutcome]:
     serializer = StageOutcomeSerializer(store_url=work.store_url)
     states: dict[Stage, State[Any]] = {}
     outcomes = []
-    for number, stage in enumerate(STAGES):
-        report(done + number, total, stage.replace("_", " "))
-        earlier = known.get(work.digests[stage]) if known is not None else None
-        if earlier is not None:
-            outcomes.append(earlier.model_copy(update={"how": "cached", "seconds": 0.0}))
-            continue
+    for stage in STAGES:
+        report(done, total, stage.replace("_", " "))
         if not as_tasks:
             outcomes.append(StageOutcome.model_validate(TASKS[stage].fn(work)))
             continue
@@ -136,8 +85,5 @@ def _run_once(
         outcome = StageOutcome.model_validate(state.result(raise_on_failure=True))
         if state.name == "Cached":
             outcome = outcome.model_copy(update={"how": "cached", "seconds": 0.0})
-        if known is not None:
-            known[outcome.digest] = outcome
         outcomes.append(outcome)
-    report(done + len(STAGES), total, "done")
     return outcomes

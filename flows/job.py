@@ -4,72 +4,96 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from zeropan.choices import PrecisionChoice
 from zeropan.errors import ArtifactDamaged, ArtifactMissing
-from zeropan.flows.chain import plan_work
 from zeropan.models.loading import resolve_device
-from zeropan.models.presets import ModelIdentities, find_preset
+from zeropan.models.presets import ModelIdentities, find_preset, identities
+from zeropan.request.parameters import differences
 from zeropan.request.places import Places
-from zeropan.request.recorded import RecordedInputs, RecordedRun, differences
-from zeropan.request.request import Request
-from zeropan.segmentation.images import DEFAULT_MAX_PIXELS
+from zeropan.request.recorded import Origin
+from zeropan.request.setup import Setup, What
 from zeropan.segmentation.records import Panoptic
+from zeropan.storage.keys import artifact_key
 from zeropan.storage.store import ArtifactStore
+from zeropan.tasks.cache_rule import plan_keys
 from zeropan.tasks.work import ImageRef, ImageWork, Stage
 
 
 @dataclass(frozen=True)
 class Job:
-    """Images, words, parameters and models, and where everything is kept."""
+    """A setup with its models and places; the images are named one by one."""
 
+    setup: Setup
     places: Places
-    request: Request
-    images: list[ImageRef]
     models: ModelIdentities
-    device: str = "auto"
-    precision: PrecisionChoice = "auto"
-    max_pixels: int = DEFAULT_MAX_PIXELS
-    experiment: str | None = None
-    name: str | None = None
-    """Name of the MLflow run; made from the images and the changes where there is none."""
     force: tuple[Stage, ...] = ()
     """Stages to compute even if they are stored."""
-    origin: RecordedRun | None = None
+    origin: Origin | None = None
     """The run that this one changes."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Further tags of the MLflow run."""
 
     def __post_init__(self) -> None:
-        resolve_device(self.device)
+        resolve_device(self.setup.how.device)
+
+    @classmethod
+    def of(cls, setup: Setup) -> Job:
+        """The job of a setup, with the models of its preset.
+
+        Raises:
+            WeightsMissing: a model's files are absent.
+            BadConfig: a place or the device is none.
+        """
+        return cls(setup, Places.of(setup.how), identities(setup.what.preset))
+
+    def with_what(self, what: What) -> Job:
+        """The same job that asks something else."""
+        return replace(self, setup=self.setup.model_copy(update={"what": what}))
 
     def work(self, image: ImageRef) -> ImageWork:
-        """What the tasks of one image need; nothing runs."""
-        return plan_work(
-            image, self.request, self.models, self.places.store_url,
-            device=self.device, precision=self.precision, max_pixels=self.max_pixels,
-            force=self.force,
-        )  # fmt: skip
+        """What the tasks of one image need, with every stage's key; nothing runs."""
+        return self._work(image, self.setup.what, self.models, self.force)
 
-    def with_images(self, images: list[ImageRef]) -> Job:
-        """The same job with other images."""
-        return replace(self, images=images)
+    def previous(self, image: ImageRef) -> Panoptic | None:
+        """What the origin found in an image, if there is an origin and the store still has it."""
+        if self.origin is None:
+            return None
+        work = self._work(image, self.origin.what, self.origin.models, ())
+        try:
+            return ArtifactStore(self.places.store_url).read(work.key("panoptic"), Panoptic)
+        except (ArtifactMissing, ArtifactDamaged):
+            return None
 
-    @property
-    def inputs(self) -> RecordedInputs:
-        """What is recorded, so that the job can be run again."""
-        return RecordedInputs.of(
-            self.images, self.models,
-            store=self.places.store_url, max_pixels=self.max_pixels,
-            device=self.device, precision=self.precision,
-        )  # fmt: skip
+    def _work(
+        self, image: ImageRef, what: What, models: ModelIdentities, force: tuple[Stage, ...]
+    ) -> ImageWork:
+        how = self.setup.how
+        keys = plan_keys(image.sha256, what.categories, what.config, models)
+        return ImageWork(
+            image=image,
+            categories=what.categories,
+            config=what.config,
+            preset=what.preset,
+            models={
+                role: {"architecture": one.architecture, "sha256": one.sha256}
+                for role, one in models.items()
+            },
+            device=how.device,
+            precision=what.precision,
+            store_url=self.places.store_url,
+            max_pixels=how.max_pixels,
+            digests={stage: key.digest for stage, key in keys.items()},
+            force=force,
+        )
 
     @property
     def changed(self) -> dict[str, tuple[object, object]]:
         """Parameters that differ from the origin's, or where there is none from the usual ones."""
-        usual = find_preset(self.request.preset, need_weights=False).config_for(self.request.method)
-        before = self.origin.request.config if self.origin else usual
-        return differences(before, self.request.config)
+        what = self.setup.what
+        usual = find_preset(what.preset, need_weights=False).config_for(what.method)
+        before = self.origin.what.config if self.origin else usual
+        return differences(before, what.config)
 
     @property
     def changes(self) -> dict[str, object]:
@@ -82,15 +106,13 @@ class Job:
             said[self.force[0]] = "computed again"
         return said
 
-    def previous(self, image: ImageRef) -> Panoptic | None:
-        """What the origin found in an image, if there is an origin and the store still has it."""
-        if self.origin is None:
-            return None
-        work = plan_work(
-            image, self.origin.request, self.origin.inputs.identities, self.places.store_url,
-            device=self.device, precision=self.precision, max_pixels=self.max_pixels,
-        )  # fmt: skip
-        try:
-            return ArtifactStore(self.places.store_url).read(work.key("panoptic"), Panoptic)
-        except (ArtifactMissing, ArtifactDamaged):
-            return None
+    @cached_property
+    def request_digest(self) -> str:
+        """32 hex digits that stand for words, parameters and models."""
+        what = self.setup.what
+        request = {
+            "categories": what.categories.model_dump(mode="json"),
+            "config": what.config.model_dump(mode="json"),
+            "models": {role: identity.sha256 for role, identity in self.models.items()},
+        }
+        return artifact_key("request", version=1, inputs=request).digest

@@ -11,20 +11,33 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
 from prefect.runtime import flow_run
 
+from zeropan.errors import ArtifactDamaged, ArtifactMissing
+from zeropan.flows.gallery import Gallery
 from zeropan.flows.job import Job
+from zeropan.flows.outputs import panoptic_files
 from zeropan.pictures.encoding import EncodedPicture
 from zeropan.pictures.panels import PANELS
-from zeropan.reports.images import ImageReport, cache_counts
-from zeropan.request.recorded import CONFIG_FILE, INPUTS_FILE, KIND_TAG, RecordedRun
+from zeropan.reports.rows import ImageRow
+from zeropan.reports.run import RunReport
+from zeropan.request.recorded import (
+    CONFIG_FILE,
+    INPUTS_FILE,
+    KIND_TAG,
+    Command,
+    Origin,
+    RecordedInputs,
+    recorded_models,
+    without_secrets,
+)
+from zeropan.request.setup_file import to_yaml
 from zeropan.segmentation.categories import Categories
 from zeropan.segmentation.images import shown
 from zeropan.segmentation.records import Panoptic, UInt8
-from zeropan.tasks.work import ImageRef, image_digest
+from zeropan.tasks.work import KEY_RULE, ImageRef, ImageWork, image_digest
 from zeropan.tracking.errors import TrackingError
 from zeropan.tracking.runs import TrackedRun
 from zeropan.tracking.settings import TrackingSettings
@@ -53,20 +66,25 @@ class Journal:
     warnings: list[str] = field(default_factory=list)
     changes: Mapping[str, object] = field(default_factory=dict)
     """What differs from the run that this one changes, or from the usual parameters."""
-    origin: RecordedRun | None = None
+    origin: Origin | None = None
 
     @classmethod
-    def open(cls, job: Job, *, title: str | None = None) -> Journal:
-        """Start the MLflow run and log all that is known before the work."""
+    def open(cls, job: Job, *, title: str) -> Journal:
+        """Start the MLflow run and log all that is known before the work.
+
+        Args:
+            job: words, parameters, models and places.
+            title: what the run is called after: its image or its sources.
+        """
+        how = job.setup.how
         settings = TrackingSettings.resolve(
-            default_directory=job.places.home, experiment=job.experiment
+            default_directory=job.places.home, experiment=how.experiment
         )
-        subject = title or title_of(job.images)
         journal = cls(
             settings=settings,
             home=job.places.home,
-            name=job.name or run_name(subject, job.changes, changes_first=bool(job.origin)),
-            tags=_tags(job, subject),
+            name=how.name or run_name(title, job.changes, changes_first=bool(job.origin)),
+            tags=_tags(job, title),
             changes=job.changes,
             origin=job.origin,
         )
@@ -77,21 +95,47 @@ class Journal:
         if not journal._try(start):
             journal._try(journal._keep_on_disk)
         journal._with_run(lambda run: run.log_parameters(_parameters(job)))
-        journal.log_files({CONFIG_FILE: job.request.to_yaml().encode()}, folder="")
-        if job.images:
-            journal.log_inputs(job, subject)
+        journal.log_files({CONFIG_FILE: to_yaml(job.setup).encode()}, folder="")
         return journal
 
-    def log_inputs(self, job: Job, subject: str) -> None:
-        """Log which images went into the run, so that it can be run again."""
-        inputs = job.inputs
-        self.log_files({INPUTS_FILE: inputs.model_dump_json(indent=1).encode()}, folder="")
-        self._with_run(lambda run: run.set_tags({KIND_TAG: str(len(job.images))}))
+    def log_inputs(
+        self,
+        job: Job,
+        command: Command,
+        title: str,
+        images: Sequence[ImageRef],
+        options: Mapping[str, Any],
+    ) -> None:
+        """Log which images went into the run, so that it can be run again.
+
+        Args:
+            job: words, parameters, models and places.
+            command: what was started.
+            title: what the run is called after.
+            images: those that were segmented.
+            options: what the command was told besides its setup.
+        """
+        inputs = _inputs(job).model_copy(
+            update={
+                "images": without_secrets(images), "command": command, "options": dict(options)
+            }
+        )
+        self._log_inputs(inputs, str(len(images)))
         self._with_run(
             lambda run: run.log_dataset(
-                name=subject, digest=_digest(job.images), source=inputs.images[0].location
+                name=title, digest=_digest(images), source=inputs.images[0].location
             )
         )
+        if len(images) == 1:
+            self._with_run(lambda run: run.log_parameters({"image/sha256": images[0].sha256}))
+
+    def log_shards(self, job: Job, title: str, shards: Sequence[str]) -> None:
+        """Log the MLflow runs of a run's parts, so that all of it can be run again."""
+        self._log_inputs(_inputs(job).model_copy(update={"shards": tuple(shards)}), title)
+
+    def _log_inputs(self, inputs: RecordedInputs, kind: str) -> None:
+        self.log_files({INPUTS_FILE: inputs.model_dump_json(indent=1).encode()}, folder="")
+        self._with_run(lambda run: run.set_tags({KIND_TAG: kind}))
 
     @property
     def uri(self) -> str:
@@ -111,27 +155,35 @@ class Journal:
         return self.run.url(self.uri)
 
     def log_image(
-        self,
-        report: ImageReport,
-        panoptic: Panoptic,
-        categories: Categories,
-        pictures: Mapping[str, EncodedPicture],
-        files: Mapping[str, bytes],
-        number: int,
+        self, row: ImageRow, work: ImageWork, number: int, pictures: tuple[str, ...]
     ) -> None:
-        """Log one image's metrics and pictures at its own step."""
-        metrics = metrics_of(panoptic, categories)
-        metrics |= {f"seconds/{stage.stage}": stage.seconds for stage in report.stages}
-        metrics["seconds/total"] = sum(stage.seconds for stage in report.stages)
-        metrics |= {f"cache/{how}": n for how, n in cache_counts(report.stages).items()}
-        if report.change:
-            metrics |= report.change.metrics()
+        """Log one image's metrics, pictures and panoptic files at its own step.
+
+        Args:
+            row: what became of it.
+            work: its words and keys; its result is read from the store.
+            number: the step.
+            pictures: which pictures; those that are not in the cache are drawn.
+        """
+        try:
+            shown_ = Gallery(self.home).pictures(work, pictures)
+        except (ArtifactMissing, ArtifactDamaged) as error:
+            self.warnings.append(f"{row.image} is not shown in MLflow: {error}")
+            return
+        panoptic = shown_.panoptic
+        metrics = metrics_of(panoptic, work.categories)
+        metrics |= {f"seconds/{stage.stage}": stage.seconds for stage in row.stages}
+        metrics["seconds/total"] = sum(stage.seconds for stage in row.stages)
+        computed = sum(stage.how == "computed" for stage in row.stages)
+        metrics |= {"cache/computed": computed, "cache/cached": len(row.stages) - computed}
+        if row.change:
+            metrics |= row.change.metrics()
         self._with_run(lambda run: run.log_metrics(metrics, step=number))
-        self._with_run(lambda run: run.log_pictures(pictures, step=number))
-        self._with_run(lambda run: run.log_files(files, folder="panoptic"))
+        self.log_pictures(shown_.pictures, step=number)
+        self.log_files(panoptic_files(work, panoptic), folder="panoptic")
         if number == 0:
             self._with_run(
-                lambda run: run.set_description(self._about(run, report, panoptic, categories))
+                lambda run: run.set_description(self._about(run, row, panoptic, work.categories))
             )
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
@@ -146,40 +198,37 @@ class Journal:
         """Log files into a folder of the run."""
         self._with_run(lambda run: run.log_files(files, folder=folder))
 
+    def describe_run(self, report: RunReport) -> None:
+        """Set what MLflow shows at the top of the run's page.
+
+        A run of one image is described by that image, when it is logged.
+        """
+        if report.total != 1 or report.failed:
+            self.describe(report.markdown())
+
     def describe(self, markdown: str) -> None:
-        """Set what MLflow shows at the top of the run's page."""
+        """Set a text of one's own at the top of the run's page."""
         self._with_run(lambda run: run.set_description(markdown))
 
-    def close(self, status: Literal["FINISHED", "FAILED"], reports: Sequence[ImageReport]) -> None:
-        """Log the totals over all images and end the MLflow run."""
-        if len(reports) > 1:
-            stages = [stage for report in reports for stage in report.stages]
-            totals = {
-                "run/images": float(len(reports)),
-                "run/seconds": sum(stage.seconds for stage in stages),
-                "run/coverage": float(np.mean([report.coverage for report in reports])),
-            }
-            totals |= {f"run/{how}": float(n) for how, n in cache_counts(stages).items()}
-            self._with_run(lambda run: run.log_metrics(totals))
-        if len(reports) > 1:
-            self._with_run(lambda run: run.set_description(_list_of(reports)))
+    def close(self, status: Literal["FINISHED", "FAILED"]) -> None:
+        """End the MLflow run."""
         self._with_run(lambda run: run.finish(status))
 
     def _about(
-        self, run: RunLog, report: ImageReport, panoptic: Panoptic, categories: Categories
+        self, run: RunLog, row: ImageRow, panoptic: Panoptic, categories: Categories
     ) -> str:
-        counts = cache_counts(report.stages)
-        lines = {"Stages": f"{counts['cached']} cached, {counts['computed']} computed"}
+        computed = sum(stage.how == "computed" for stage in row.stages)
+        lines = {"Stages": f"{len(row.stages) - computed} cached, {computed} computed"}
         if self.origin:
-            lines["Run again from"] = f"{self.origin.found.name} (`{self.origin.run_id}`)"
-        if report.change:
-            lines["Result"] = report.change.in_words()
+            lines["Run again from"] = f"{self.origin.name} (`{self.origin.run_id}`)"
+        if row.change:
+            lines["Result"] = row.change.in_words()
         which = run.known_id[:8] if run.known_id else "latest"
         lines["Run again"] = f"`zeropan rerun {which} --set stage.parameter=value`"
         return description(
             panoptic,
             categories,
-            image=Path(report.image).name,
+            image=Path(row.image).name,
             changed=self.changes,
             lines=lines,
             picture=run.picture_address(PANELS[-1]),
@@ -213,12 +262,12 @@ class Journal:
         return True
 
 
-def _tags(job: Job, subject: str) -> dict[str, str]:
+def _tags(job: Job, title: str) -> dict[str, str]:
     """What runs are searched by, and what links them to each other and to Prefect."""
     tags = {
-        "zeropan.image": title_of(job.images) if job.images else subject,
-        "zeropan.preset": job.request.preset,
-        "zeropan.method": job.request.method,
+        "zeropan.image": title,
+        "zeropan.preset": job.setup.what.preset,
+        "zeropan.method": job.setup.what.method,
         "zeropan.store": job.places.store_url,
         "prefect.flow_run_id": str(flow_run.get_id() or ""),
         "prefect.flow_run_name": str(flow_run.get_name() or ""),
@@ -233,45 +282,35 @@ def _tags(job: Job, subject: str) -> dict[str, str]:
 
 
 def _parameters(job: Job) -> dict[str, object]:
-    request, images = job.request, job.images
+    what = job.setup.what
     parameters: dict[str, object] = {}
-    for stage, values in request.config.model_dump(mode="json").items():
+    for stage, values in what.config.model_dump(mode="json").items():
         parameters |= {f"{stage}/{name}": value for name, value in values.items()}
-    parameters["categories/things"] = ", ".join(c.name for c in request.categories.things)
-    parameters["categories/stuff"] = ", ".join(c.name for c in request.categories.stuff)
-    parameters["method"] = request.method
-    parameters["preset"] = request.preset
+    parameters["categories/things"] = ", ".join(c.name for c in what.categories.things)
+    parameters["categories/stuff"] = ", ".join(c.name for c in what.categories.stuff)
+    parameters["method"] = what.method
+    parameters["preset"] = what.preset
     for role, identity in job.models.items():
         parameters[f"models/{role}"] = identity.architecture
         parameters[f"models/{role}_sha256"] = identity.sha256
     for package in PACKAGES:
         parameters[f"versions/{package}"] = version(package)
-    if len(images) == 1:
-        parameters["image/sha256"] = images[0].sha256
     return parameters
 
 
-def title_of(images: Sequence[ImageRef]) -> str:
-    """The first image's file name, and how many there are besides."""
-    first = Path(images[0].location).name
-    return first if len(images) == 1 else f"{first} and {len(images) - 1} more"
+def _inputs(job: Job) -> RecordedInputs:
+    return RecordedInputs(
+        images=(),
+        store=job.places.store_url,
+        models=recorded_models(job.models),
+        max_pixels=job.setup.how.max_pixels,
+        device=job.setup.how.device,
+        precision=job.setup.what.precision,
+        keys=KEY_RULE,
+    )
 
 
 def _digest(images: Sequence[ImageRef]) -> str:
     if len(images) == 1:
         return images[0].sha256
     return image_digest("".join(image.sha256 for image in images).encode())
-
-
-def _list_of(reports: Sequence[ImageReport]) -> str:
-    """A line of Markdown for each image; MLflow shows it at the top of the run's page."""
-    lines = []
-    for report in reports[:20]:
-        words = ", ".join(f"{count} {name}" for name, count in report.segments.items())
-        lines.append(
-            f"- **{Path(report.image).name}**: {words or 'nothing found'}; "
-            f"{report.coverage:.0%} labelled"
-        )
-    if len(reports) > 20:
-        lines.append(f"- ... and {len(reports) - 20} more images")
-    return "\n".join(lines)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from zeropan.errors import BadImage, StoreError
+from zeropan.errors import BadImage, StoreError, TransientError
 from zeropan.machine.files import write_whole
 from zeropan.pictures.encoding import EncodedPicture
 from zeropan.pictures.panels import StepRecords
 from zeropan.segmentation.coco_panoptic import coco_json, coco_png
-from zeropan.segmentation.images import load_image, read_image_bytes
 from zeropan.segmentation.records import (
     GroundedBoxes,
     Panoptic,
@@ -25,7 +26,8 @@ from zeropan.segmentation.records import (
     UInt8,
 )
 from zeropan.storage.store import ArtifactStore
-from zeropan.tasks.work import ImageRef, ImageWork, image_digest
+from zeropan.tasks.pixels import image_pixels
+from zeropan.tasks.work import ImageRef, ImageWork
 
 
 @dataclass(frozen=True)
@@ -62,32 +64,21 @@ def read_steps(work: ImageWork) -> tuple[StepRecords, str | None]:
 
 def image_of(image: ImageRef, panoptic: Panoptic, *, max_pixels: int) -> tuple[UInt8, str | None]:
     """The image of a result, or white and a sentence where it is gone or another one by now."""
-    location = image.location
     try:
-        data = read_image_bytes(location)
-        if image_digest(data) == image.sha256:
-            return load_image(data, name=location, max_pixels=max_pixels), None
-        reason = f"{location} is no longer the image that was segmented"
-    except BadImage as error:
-        reason = str(error)
-    white = np.full((*panoptic.label_map.shape, 3), 255, dtype=np.uint8)
-    return white, f"{reason}; the stored results are shown on white"
+        return image_pixels(image, max_pixels=max_pixels), None
+    except (BadImage, TransientError) as error:
+        white = np.full((*panoptic.label_map.shape, 3), 255, dtype=np.uint8)
+        return white, f"{error}; the stored results are shown on white"
 
 
-def write_outputs(
-    folder: Path, work: ImageWork, panoptic: Panoptic, overlay: EncodedPicture
-) -> tuple[OutputFiles, dict[str, bytes]]:
-    """Write an image's result files, each whole or not at all.
+def write_overlay(files: OutputFiles, overlay: EncodedPicture) -> None:
+    """Write an image's overlay picture.
 
-    Returns:
-        The paths, and the panoptic files' contents by name.
+    Raises:
+        StoreError: the folder cannot be written to, such as a full disk.
     """
-    files = output_files(folder, work)
-    contents = _contents(work, panoptic)
-    files.overlay.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(files.overlay, overlay.png)
-    _write_panoptic(files, contents)
-    return files, contents
+    with _writing(files):
+        write_whole(files.overlay, overlay.png)
 
 
 def write_panoptic(files: OutputFiles, work: ImageWork) -> None:
@@ -97,12 +88,22 @@ def write_panoptic(files: OutputFiles, work: ImageWork) -> None:
         StoreError: the folder cannot be written to, such as a full disk.
     """
     panoptic = ArtifactStore(work.store_url).read(work.key("panoptic"), Panoptic)
+    png, description = panoptic_files(work, panoptic).values()
+    with _writing(files):
+        write_whole(files.panoptic_png, png)
+        # Last: where there is a JSON, there is a PNG.
+        write_whole(files.panoptic_json, description)
+
+
+@contextmanager
+def _writing(files: OutputFiles) -> Iterator[None]:
+    folder = files.panoptic_png.parent
     try:
-        files.panoptic_png.parent.mkdir(parents=True, exist_ok=True)
-        _write_panoptic(files, _contents(work, panoptic))
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise StoreError(
-            f"the output folder {files.panoptic_png.parent.parent} cannot be written to: "
+            f"the output folder {folder.parent} cannot be written to: "
             f"{error.strerror or error}; check the place and its free space"
         ) from error
 
@@ -117,7 +118,8 @@ def output_files(folder: Path, work: ImageWork) -> OutputFiles:
     )
 
 
-def _contents(work: ImageWork, panoptic: Panoptic) -> dict[str, bytes]:
+def panoptic_files(work: ImageWork, panoptic: Panoptic) -> dict[str, bytes]:
+    """The panoptic PNG and its JSON, by names that tell images apart."""
     stem = output_name(work)
     return {
         f"{stem}.png": coco_png(panoptic),
@@ -127,13 +129,6 @@ def _contents(work: ImageWork, panoptic: Panoptic) -> dict[str, bytes]:
             indent=1,
         ).encode(),
     }
-
-
-def _write_panoptic(files: OutputFiles, contents: dict[str, bytes]) -> None:
-    png, description = contents.values()
-    write_whole(files.panoptic_png, png)
-    # Last: where there is a JSON, there is a PNG.
-    write_whole(files.panoptic_json, description)
 
 
 def output_name(work: ImageWork) -> str:

@@ -28,6 +28,8 @@ STEPS: tuple[Stage, ...] = ("things", "stuff_regions", "stuff_masks", "panoptic"
 STAGES: tuple[Stage, ...] = PERCEPTION + STEPS
 
 How = Literal["computed", "cached"]
+KEY_RULE = 1
+"""Which rule the keys are made by; recorded with every run, so that its results are found."""
 
 
 class ImageRef(BaseModel):

@@ -21,6 +21,9 @@ Every message is one sentence: the input, what is wrong, what to do.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class ZeropanError(Exception):
     """Base of every error that zeropan raises on purpose."""
@@ -75,7 +78,16 @@ class ArtifactDamaged(StoreError, ValueError):
 
 
 class TooManyFailures(ZeropanError):
-    """More images of a data set could not be segmented than are allowed."""
+    """More images could not be segmented than are allowed; what was done is kept.
+
+    Args:
+        message: one sentence.
+        report: the run's report as plain values.
+    """
+
+    def __init__(self, message: str, *, report: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.report = dict(report or {})
 
 
 class OutOfMemory(ZeropanError, MemoryError):

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from zeropan.evaluation.panoptic_quality import Quality, QualityReport
+from zeropan.reports.run import RunReport
+from zeropan.reports.terminal import conclude
 from zeropan.segmentation.categories import Categories
 from zeropan.tracking.summary import category_metric
 
@@ -23,36 +25,23 @@ class CategoryRow(BaseModel):
     false_negatives: int
 
 
-class ImageQuality(BaseModel):
-    """One image's own panoptic quality."""
+class EvalReport(RunReport):
+    """One evaluation: a run, and how good its results are."""
 
-    image: str
-    pq: float
-
-
-class EvalReport(BaseModel):
-    """One evaluation."""
-
-    dataset: str
-    rows: list[CategoryRow]
+    dataset: str = ""
+    rows: list[CategoryRow] = []
     """All, things and stuff first, then each category that occurs."""
-    images: list[ImageQuality]
-    metrics: dict[str, float]
-    stages_cached: int
-    stages_computed: int
-    seconds: float
-    store: str
-    flow_run_id: str
-    task_runs: int
-    """Task runs of Prefect's that the flow made."""
-    tracking_uri: str
-    tracking_run_id: str | None
-    warnings: list[str] = []
+    metrics_of_quality: dict[str, float] = {}
+    """quality/pq and such, by the names that MLflow has them under."""
+
+    def metrics(self) -> dict[str, float]:
+        """Numbers of the whole run for MLflow, the quality among them."""
+        return super().metrics() | self.metrics_of_quality
 
     def markdown(self) -> str:
         """The table as Markdown."""
         lines = [
-            f"Panoptic quality of `{self.dataset}`, {len(self.images)} images",
+            f"Panoptic quality of `{self.dataset}`, {self.done - self.failed} images",
             "",
             "| category | PQ | SQ | RQ | TP | FP | FN |",
             "|---|--:|--:|--:|--:|--:|--:|",
@@ -126,7 +115,7 @@ def quality_metrics(categories: Categories, quality: QualityReport) -> dict[str,
 def render_evaluation(report: EvalReport, console: Console) -> None:
     """Print an evaluation for a person."""
     table = Table(
-        title=f"{report.dataset}: {len(report.images)} images", title_justify="left",
+        title=f"{report.dataset}: {report.done - report.failed} images", title_justify="left",
         show_edge=False, pad_edge=False,
     )  # fmt: skip
     for column in ("category", "PQ", "SQ", "RQ", "TP", "FP", "FN"):
@@ -139,14 +128,15 @@ def render_evaluation(report: EvalReport, console: Console) -> None:
             end_section=row.category == "stuff",
         )
     console.print(table)
-    worst = min(report.images, key=lambda image: image.pq)
-    console.print(f"worst     {worst.image} (PQ {worst.pq:.2f})", soft_wrap=True, highlight=False)
+    judged = [row for row in report.images if row.pq is not None]
+    if judged:
+        worst = min(judged, key=lambda row: row.pq or 0.0)
+        console.print(f"worst     {worst.image} (PQ {worst.pq:.2f})", soft_wrap=True, markup=False)
     console.print(
         f"stages    {report.stages_computed} computed, {report.stages_cached} cached, "
         f"{report.seconds:.1f} s",
         highlight=False,
     )
-    if report.tracking_run_id:
-        console.print(f"MLflow    run {report.tracking_run_id}", highlight=False)
-    for warning in report.warnings:
-        console.print(f"warning   {warning}", soft_wrap=True, highlight=False)
+    if report.failures:
+        console.print(report.in_words(), highlight=False, markup=False)
+    conclude(report, console)

@@ -8,6 +8,9 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
+from zeropan.reports.run import RunReport
+from zeropan.reports.terminal import conclude
+
 COLUMNS = (
     ("quality/pq", "PQ"),
     ("quality/pq_things", "PQ things"),
@@ -25,6 +28,8 @@ class PointReport(BaseModel):
     values: dict[str, Any]
     metrics: dict[str, float]
     """Means over the images; quality/... where the truth is known."""
+    failed: int = 0
+    """Images that failed."""
     computed: int
     """Stages that were computed, over all images."""
     seconds: float
@@ -33,20 +38,12 @@ class PointReport(BaseModel):
     """Whether an earlier, interrupted sweep had finished this point."""
 
 
-class SweepReport(BaseModel):
-    """One sweep."""
+class SweepReport(RunReport):
+    """One sweep: every point of a grid over the same images."""
 
-    images: list[str]
-    points: list[PointReport]
-    best: dict[str, Any] | None
+    points: list[PointReport] = []
+    best: dict[str, Any] | None = None
     """The values with the highest panoptic quality; None where no truth is known."""
-    store: str
-    flow_run_id: str
-    task_runs: int
-    """Task runs of Prefect's that the flow made."""
-    tracking_uri: str
-    tracking_run_id: str | None
-    warnings: list[str] = []
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
         """The table's header and lines."""
@@ -91,10 +88,7 @@ def render_sweep(report: SweepReport, console: Console) -> None:
     resumed = sum(point.resumed for point in report.points)
     if resumed:
         console.print(f"resumed   {resumed} points were finished before", highlight=False)
-    if report.tracking_run_id:
-        console.print(f"MLflow    run {report.tracking_run_id}", highlight=False)
-    for warning in report.warnings:
-        console.print(f"warning   {warning}", soft_wrap=True, highlight=False)
+    conclude(report, console)
 
 
 def _in_words(values: dict[str, Any]) -> str:

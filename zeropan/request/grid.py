@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from zeropan.errors import BadConfig
-from zeropan.request.request import parse_override, validated
+from zeropan.request.parameters import parse_override, validated
 from zeropan.segmentation.config import PipelineConfig
 
 MOST_POINTS = 1000
@@ -76,7 +76,7 @@ def points(base: PipelineConfig, axes: Mapping[str, Sequence[Any]]) -> list[Poin
         for path, value in zip(axes, combination, strict=True):
             stage, _, field = path.partition(".")
             content[stage][field] = value
-        found.append(Point(dict(zip(axes, combination, strict=True)), validated(content)))
+        found.append(Point(dict(zip(axes, combination, strict=True)), validated(PipelineConfig, content)))
     return found
 
 

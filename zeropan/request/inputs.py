@@ -1,36 +1,29 @@
-"""The images of a run: found, read once, and named by their bytes."""
+"""A look at named images before any work: their headers, and that no address holds a password."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from zeropan.errors import BadInput
-from zeropan.segmentation.images import load_image, read_image_bytes, shown, without_user
-from zeropan.tasks.work import ImageRef, image_digest
+from zeropan.segmentation.images import check_header, shown, without_user
 
 
-def refer_to(locations: Sequence[str], *, max_pixels: int, decode: bool = False) -> list[ImageRef]:
-    """References to images, in the order given.
+def check_named(locations: Sequence[str], *, max_pixels: int) -> None:
+    """Look at the headers of local image files; their pixels are decoded when they are worked on.
 
     Args:
-        locations: local paths or fsspec URLs.
-        max_pixels: images with more pixels are refused before they are decoded.
-        decode: also decode each, so that a broken one is found before any work.
+        locations: local paths or fsspec URLs; URLs are not opened.
+        max_pixels: images with more pixels are refused.
 
     Raises:
-        BadImage: an image is missing, unreadable or too large.
-        BadInput: no image was given, or one with a password in its address.
+        BadImage: a file is missing, empty, no image or too large.
+        BadInput: an address holds a password.
     """
-    if not locations:
-        raise BadInput("no image was given; name at least one image file")
     refuse_passwords(locations)
-    found = []
     for location in locations:
-        data = read_image_bytes(location)
-        if decode:
-            load_image(data, name=shown(location), max_pixels=max_pixels)
-        found.append(ImageRef(location=location, sha256=image_digest(data)))
-    return found
+        if "://" not in location:
+            check_header(Path(location), max_pixels=max_pixels)
 
 
 def refuse_passwords(locations: Sequence[str]) -> None:

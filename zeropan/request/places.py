@@ -7,6 +7,7 @@ from pathlib import Path
 
 from zeropan.errors import BadConfig
 from zeropan.machine.environment import environment
+from zeropan.request.setup import How
 from zeropan.segmentation.images import shown
 
 
@@ -19,13 +20,17 @@ class Places:
     output: Path
 
     @classmethod
+    def of(cls, how: How) -> Places:
+        """The places of a setup."""
+        return cls.resolve(home=how.home, store=how.store, output=how.output)
+
+    @classmethod
     def resolve(
         cls, *, home: str | None = None, store: str | None = None, output: str | None = None
     ) -> Places:
         """What was asked for, else ZEROPAN_HOME and ZEROPAN_STORE, else ./zeropan-data."""
         said = environment()
-        base = Path(home or said.home or "zeropan-data").expanduser()
-        base = base.absolute()
+        base = Path(home or said.home or "zeropan-data").expanduser().absolute()
         url = store or said.store or str(base / "store")
         if "://" in url and shown(url) != url:
             raise BadConfig(

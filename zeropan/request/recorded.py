@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -13,8 +12,9 @@ from zeropan.choices import PrecisionChoice
 from zeropan.errors import BadInput
 from zeropan.models.presets import ModelIdentities
 from zeropan.models.protocols import ModelIdentity
-from zeropan.request.request import Request, build_request
-from zeropan.segmentation.config import PipelineConfig
+from zeropan.request.parameters import validated, with_overrides
+from zeropan.request.setup import What
+from zeropan.request.setup_file import parse_setup
 from zeropan.segmentation.images import shown
 from zeropan.tasks.work import ImageRef
 from zeropan.tracking.errors import TrackingError
@@ -25,6 +25,7 @@ CONFIG_FILE = "config/config.yaml"
 INPUTS_FILE = "config/inputs.json"
 KIND_TAG = "zeropan.images"
 """The tag that every run of images has."""
+Command = Literal["run", "evaluate", "sweep"]
 
 
 class RecordedModel(BaseModel):
@@ -37,7 +38,7 @@ class RecordedModel(BaseModel):
 
 
 class RecordedInputs(BaseModel):
-    """What went into a run besides words and parameters."""
+    """What went into a run besides its setup."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,33 +49,14 @@ class RecordedInputs(BaseModel):
     max_pixels: int
     device: str
     precision: PrecisionChoice = "auto"
-
-    @classmethod
-    def of(
-        cls,
-        images: Sequence[ImageRef],
-        models: ModelIdentities,
-        *,
-        store: str,
-        max_pixels: int,
-        device: str,
-        precision: PrecisionChoice,
-    ) -> RecordedInputs:
-        """What to record."""
-        return cls(
-            # Without what a URL may hold of a user's secrets.
-            images=tuple(
-                image.model_copy(update={"location": shown(image.location)}) for image in images
-            ),
-            store=store,
-            models={
-                role: RecordedModel(architecture=one.architecture, sha256=one.sha256)
-                for role, one in models.items()
-            },
-            max_pixels=max_pixels,
-            device=device,
-            precision=precision,
-        )
+    keys: int = 1
+    """Under which rule the results are stored; 1 is that of release 0.1."""
+    command: Command = "run"
+    """What was started."""
+    options: dict[str, Any] = {}
+    """What the command was told besides: an evaluation's data set, a sweep's grid."""
+    shards: tuple[str, ...] = ()
+    """MLflow runs of the parts of a run that was cut into several."""
 
     @property
     def identities(self) -> ModelIdentities:
@@ -87,12 +69,38 @@ class RecordedInputs(BaseModel):
         )
 
 
+def recorded_models(models: ModelIdentities) -> dict[str, RecordedModel]:
+    """Identities in the form that a run records."""
+    return {
+        role: RecordedModel(architecture=one.architecture, sha256=one.sha256)
+        for role, one in models.items()
+    }
+
+
+def without_secrets(images: Sequence[ImageRef]) -> tuple[ImageRef, ...]:
+    """References without what a URL may hold of a user's secrets."""
+    return tuple(image.model_copy(update={"location": shown(image.location)}) for image in images)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A recorded run as the one that changes it knows it."""
+
+    run_id: str
+    name: str
+    what: What
+    models: ModelIdentities
+    device: str
+    keys: int
+    """Under which rule its results are stored."""
+
+
 @dataclass(frozen=True)
 class RecordedRun:
     """A run that can be run again."""
 
     found: FoundRun
-    request: Request
+    what: What
     inputs: RecordedInputs
 
     @property
@@ -100,44 +108,61 @@ class RecordedRun:
         """The MLflow run's id."""
         return self.found.run_id
 
+    @property
+    def origin(self) -> Origin:
+        """What is known of it wherever its images are worked on."""
+        return Origin(
+            run_id=self.run_id,
+            name=self.found.name,
+            what=self.what,
+            models=self.inputs.identities,
+            device=self.inputs.device,
+            keys=self.inputs.keys,
+        )
 
-def open_run(
-    settings: TrackingSettings, selector: str, *, overrides: Sequence[str] = ()
-) -> tuple[RecordedRun, Request]:
-    """Find a run; what it recorded, and its request with parameters changed.
+    def changed(self, overrides: Sequence[str]) -> What:
+        """What is asked after a change of parameters.
+
+        Raises:
+            BadConfig: an override is not possible.
+        """
+        return changed(self.what, overrides)
+
+
+def changed(what: What, overrides: Sequence[str]) -> What:
+    """The same request with parameters changed.
+
+    Args:
+        what: the request.
+        overrides: "stage.parameter=value" texts.
+
+    Raises:
+        BadConfig: an override is not possible.
+    """
+    content: Mapping[str, Any] = what.model_dump()
+    return validated(What, {**content, "config": with_overrides(content["config"], overrides)})
+
+
+def open_run(settings: TrackingSettings, selector: str) -> RecordedRun:
+    """Find a run and what it recorded.
 
     Args:
         settings: where runs are recorded.
         selector: a run id, the beginning of one, or "latest".
-        overrides: "stage.field=value" strings.
 
     Raises:
-        BadInput: no such run, it recorded too little, or an override is not possible.
+        BadInput: no such run, or it recorded too little.
         TrackingError: the tracking server cannot be asked.
     """
     found = find_run(settings, selector, having=KIND_TAG)
     try:
-        config = read_file(settings, found.run_id, CONFIG_FILE)
+        config = read_file(settings, found.run_id, CONFIG_FILE).decode()
         inputs = RecordedInputs.model_validate_json(read_file(settings, found.run_id, INPUTS_FILE))
-    except (TrackingError, ValidationError) as error:
+    except (TrackingError, ValidationError, UnicodeDecodeError) as error:
         raise BadInput(
             f"run {found.run_id} did not record all of its configuration and images; "
             "start it anew with `zeropan run`"
         ) from error
-    with tempfile.TemporaryDirectory(prefix="zeropan-config-") as scratch:
-        path = Path(scratch) / "config.yaml"
-        path.write_bytes(config)
-        before = build_request(config_file=path, need_weights=False)
-        after = build_request(config_file=path, overrides=overrides, need_weights=False)
-    return RecordedRun(found, before, inputs), after
-
-
-def differences(before: PipelineConfig, after: PipelineConfig) -> dict[str, tuple[object, object]]:
-    """The parameters that differ: "stage.field" to the old and the new value."""
-    old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
-    return {
-        f"{stage}.{field}": (value, new[stage][field])
-        for stage, values in old.items()
-        for field, value in values.items()
-        if value != new[stage][field]
-    }
+    asked = parse_setup(config, f"the configuration of run {found.run_id[:12]}").get("what") or {}
+    # Release 0.1 kept the precision with the inputs.
+    return RecordedRun(found, validated(What, {"precision": inputs.precision, **asked}), inputs)

@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,27 +20,37 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp",
 """What counts as an image in a folder; a file named by itself may have any name."""
 LISTS = frozenset({".json", ".txt"})
 """COCO image lists, and text files with a location a line."""
-Images = dict[str, str | None]
-"""Location → fingerprint of its bytes, if the listing gave one."""
-MANY = 20
-"""More single files than this are a data set, too."""
 
 
-def is_collection(sources: Sequence[str]) -> bool:
-    """Whether sources stand for a data set rather than for a few images named one by one."""
-    return len(sources) > MANY or any(_kind(source) != "file" for source in sources)
+@dataclass(frozen=True)
+class Known:
+    """What is known of an image before its bytes are read."""
+
+    fingerprint: str | None = None
+    """Of its bytes, if a bucket's listing gave one."""
+    sha256: str = ""
+    """Hex digest of its bytes, if a recorded run names it."""
 
 
-def list_images(
-    sources: Sequence[str], *, limit: int | None = None, shuffle_seed: int | None = None
-) -> list[str]:
-    """The locations alone of what `find_images` finds."""
-    return list(find_images(sources, limit=limit, shuffle_seed=shuffle_seed))
+Images = dict[str, Known]
+"""Location → what is known of the image there."""
+
+
+def title_of(sources: Sequence[str]) -> str:
+    """What a run of these sources is called: the first one's name, and how many there are more."""
+    first = shown(sources[0]).rstrip("/")
+    name = first.rpartition("/")[2] or first
+    return name if len(sources) == 1 else f"{name} and {len(sources) - 1} more"
+
+
+def named_files(sources: Sequence[str]) -> list[str]:
+    """Those of the sources that name one image each."""
+    return [source for source in sources if _kind(source) == "file"]
 
 
 def find_images(
     sources: Sequence[str], *, limit: int | None = None, shuffle_seed: int | None = None
-) -> dict[str, str | None]:
+) -> Images:
     """All images that the sources stand for, each once.
 
     Args:
@@ -51,7 +62,7 @@ def find_images(
             name.
 
     Returns:
-        location → the fingerprint of its bytes that came with a bucket's listing, or None.
+        location → what is known of the image there.
 
     Raises:
         BadInput: a source does not exist or holds no image.
@@ -78,7 +89,7 @@ def _expand(source: str) -> Images:
         case "list":
             return _some(_listed(source), source, "no image entry")
         case _:
-            return {source if "://" in source else str(Path(source).absolute()): None}
+            return {source if "://" in source else str(Path(source).absolute()): Known()}
 
 
 def _kind(source: str) -> str:
@@ -105,7 +116,7 @@ def _walk(source: str) -> Images:
     if "://" not in source:
         root = Path(source).absolute()
         return {
-            str(path): None
+            str(path): Known()
             for path in sorted(root.rglob("*"))
             if _is_image(path.relative_to(root).as_posix()) and path.is_file()
         }
@@ -113,7 +124,7 @@ def _walk(source: str) -> Images:
     with _listing(fs, source):
         found = fs.find(root_path, detail=True)
     return {
-        str(fs.unstrip_protocol(name)): mark_of(found[name])
+        str(fs.unstrip_protocol(name)): Known(mark_of(found[name]))
         for name in sorted(found)
         if _is_image(name[len(root_path) :])
     }
@@ -122,12 +133,12 @@ def _walk(source: str) -> Images:
 def _matches(source: str) -> Images:
     if "://" not in source:
         found = sorted(glob.glob(str(Path(source).absolute()), recursive=True))
-        return {name: None for name in found if Path(name).is_file()}
+        return {name: Known() for name in found if Path(name).is_file()}
     fs, pattern = _file_system(source)
     with _listing(fs, source):
         matches = fs.glob(pattern, detail=True)
     return {
-        str(fs.unstrip_protocol(name)): mark_of(matches[name])
+        str(fs.unstrip_protocol(name)): Known(mark_of(matches[name]))
         for name in sorted(matches)
         if matches[name].get("type") != "directory"
     }
@@ -138,7 +149,7 @@ def _listed(source: str) -> Images:
     text = read_image_bytes(source).decode("utf-8", errors="replace")
     if source.lower().endswith(".txt"):
         names = [line.strip() for line in text.splitlines()]
-        return {_beside(source, n): None for n in names if n and not n.startswith("#")}
+        return {_beside(source, n): Known() for n in names if n and not n.startswith("#")}
     try:
         names = [str(image["file_name"]) for image in json.loads(text)["images"]]
     except (ValueError, KeyError, TypeError) as error:
@@ -150,8 +161,8 @@ def _listed(source: str) -> Images:
         folder = Path(source).parent
         for base in (folder / "images", folder.parent / "images"):
             if (base / names[0]).is_file():
-                return {str(base / name): None for name in names}
-    return {_beside(source, name): None for name in names}
+                return {str(base / name): Known() for name in names}
+    return {_beside(source, name): Known() for name in names}
 
 
 def _beside(source: str, name: str) -> str:

@@ -8,6 +8,7 @@ import threading
 import warnings
 from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 import fsspec
 import numpy as np
@@ -126,25 +127,26 @@ def upright(image: UInt8, orientation: int) -> UInt8:
     return image
 
 
-def _decode(data: bytes, name: str, max_pixels: int) -> UInt8:
+def check_header(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
+    """Look at the beginning of a local file: whether it is there, an image, and not too large.
+
+    Raises:
+        BadImage: it is missing, empty, no image, or too large.
+    """
     try:
-        image = Image.open(BytesIO(data))
-    except UnidentifiedImageError as error:
-        raise BadImage(
-            f"{name} is not an image that can be read; give a {_FORMATS} file"
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise BadImage(_too_large(name, "far more pixels", max_pixels)) from error
-    except MemoryError:
-        raise
-    except Exception as error:  # Decoders raise anything at all on damaged bytes.
-        raise BadImage(_damaged(name, error)) from error
-    with image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise BadImage(_too_large(name, f"{width} x {height} pixels", max_pixels))
-        if width * height == 0:
-            raise BadImage(f"{name} has no pixels ({width} x {height}); give another image")
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise BadImage(f"{path} is empty (0 bytes); give an image file that has content")
+            file.seek(0)
+            with _WARNINGS_LOCK, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                _opened(file, str(path), max_pixels).close()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _decode(data: bytes, name: str, max_pixels: int) -> UInt8:
+    with _opened(BytesIO(data), name, max_pixels) as image:
         try:
             image.load()
             # Read after loading: some of Pillow's decoders turn the image, and then drop the tag.
@@ -155,6 +157,29 @@ def _decode(data: bytes, name: str, max_pixels: int) -> UInt8:
         except Exception as error:
             raise BadImage(_damaged(name, error)) from error
     return np.array(upright(rgb, orientation), dtype=np.uint8, order="C")
+
+
+def _opened(file: IO[bytes], name: str, max_pixels: int) -> Image.Image:
+    """An image whose header has been read and found good; its pixels are not decoded yet."""
+    try:
+        image = Image.open(file)
+    except UnidentifiedImageError as error:
+        raise BadImage(
+            f"{name} is not an image that can be read; give a {_FORMATS} file"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise BadImage(_too_large(name, "far more pixels", max_pixels)) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # Decoders raise anything at all on damaged bytes.
+        raise BadImage(_damaged(name, error)) from error
+    width, height = image.size
+    if 0 < width * height <= max_pixels:
+        return image
+    image.close()
+    if width * height == 0:
+        raise BadImage(f"{name} has no pixels ({width} x {height}); give another image")
+    raise BadImage(_too_large(name, f"{width} x {height} pixels", max_pixels))
 
 
 def _to_rgb(image: Image.Image) -> UInt8:
@@ -178,14 +203,18 @@ def _orientation(image: Image.Image) -> int:
 def _read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except FileNotFoundError as error:
-        raise BadImage(f"{path} does not exist; check the path") from error
-    except IsADirectoryError as error:
-        raise BadImage(f"{path} is a folder; name an image file in it") from error
-    except PermissionError as error:
-        raise BadImage(f"{path} may not be read; change its permissions") from error
     except (OSError, ValueError) as error:
-        raise BadImage(f"{path} cannot be read ({error}); check the path and the disk") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> BadImage:
+    if isinstance(error, FileNotFoundError):
+        return BadImage(f"{path} does not exist; check the path")
+    if isinstance(error, IsADirectoryError):
+        return BadImage(f"{path} is a folder; name an image file in it")
+    if isinstance(error, PermissionError):
+        return BadImage(f"{path} may not be read; change its permissions")
+    return BadImage(f"{path} cannot be read ({error}); check the path and the disk")
 
 
 def _read_url(url: str) -> bytes:

@@ -80,6 +80,7 @@ def run(
 ) -> tuple[float, float]:
     """Seconds in the stages' bodies, and of the whole flow run."""
     from zeropan.flows.segment_images import segment_images
+
     from zeropan.scenes.vocabulary import STUFF, THINGS
     from zeropan.segmentation.config import PipelineConfig
 

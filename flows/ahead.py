@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from zeropan.errors import BadImage
 from zeropan.flows.job import Job
+from zeropan.request.sources import Images, Known
 from zeropan.segmentation.images import read_image_bytes
 from zeropan.storage.marker import Marker
 from zeropan.storage.seen import SeenImages, fingerprint
 from zeropan.storage.store import ArtifactStore
-from zeropan.request.sources import Images, Known
 from zeropan.tasks.pixels import Pixels
 from zeropan.tasks.work import PERCEPTION, ImageRef, ImageWork, image_digest
 
@@ -93,9 +93,7 @@ def _look_up(job: Job, location: str, known: Known, seen: SeenImages) -> Ready |
     return Ready(work, stored)
 
 
-def _prepare(
-    job: Job, location: str, looked_up: Future[Ready | _Unread], pixels: Pixels
-) -> Ready:
+def _prepare(job: Job, location: str, looked_up: Future[Ready | _Unread], pixels: Pixels) -> Ready:
     """Read the image, unless that is not needed; decode it, unless its pixels are not."""
     found = looked_up.result()
     if isinstance(found, Ready):

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from zeropan.errors import ArtifactDamaged, ArtifactMissing, BadInput
-from zeropan.evaluation.comparison import changed_pixels
+from zeropan.evaluation.comparison import changed_pixels, renumbered
 from zeropan.evaluation.comparison import compare as compare_results
-from zeropan.flows.chain import plan_work
+from zeropan.flows.job import recorded_work
+from zeropan.flows.journal import Journal
 from zeropan.flows.outputs import image_of
+from zeropan.machine.files import write_whole
 from zeropan.pictures.difference import Differences, difference
+from zeropan.pictures.encoding import png_bytes
 from zeropan.pictures.panels import overlay, side_by_side
 from zeropan.reports.change import Change
-from zeropan.request.recorded import RecordedRun, differences, open_run
+from zeropan.reports.comparison import (
+    SHOWN,
+    ImageComparison,
+    RunComparison,
+    markdown,
+    metrics,
+    title_of,
+)
+from zeropan.request.parameters import differences
+from zeropan.request.recorded import RecordedRun, open_run
 from zeropan.segmentation.categories import Categories
+from zeropan.segmentation.images import shown
 from zeropan.segmentation.records import Panoptic, UInt8
 from zeropan.storage.store import ArtifactStore
 from zeropan.tasks.work import ImageRef
@@ -24,35 +36,6 @@ from zeropan.tracking.settings import TrackingSettings
 
 _BOOKKEEPING = ("seconds/", "cache/", "run/", "change/")
 """Metrics of how a run went, not of what it found."""
-
-
-class ImageComparison(BaseModel):
-    """One image in both runs."""
-
-    image: str
-    sha256: str
-    change: Change
-
-
-class RunComparison(BaseModel):
-    """What differs between run A and run B."""
-
-    run_a: str
-    run_b: str
-    name_a: str
-    name_b: str
-    parameters: dict[str, tuple[str, str]]
-    """Settings that differ, by name: A's value and B's."""
-    metrics: dict[str, tuple[float | None, float | None]]
-    """Results that differ, by name; None where a run has none."""
-    images: list[ImageComparison]
-    only_a: list[str]
-    """Images that only A has."""
-    only_b: list[str]
-    missing: list[str]
-    """Sentences about images whose results the store no longer holds."""
-    tracking_uri: str
-    tracking_run_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,8 +84,7 @@ def compare_runs(
         BadInput: a run is not there, or the two have no image in common.
         TrackingError: the tracking server cannot be asked.
     """
-    first, _ = open_run(settings, run_a)
-    second, _ = open_run(settings, run_b)
+    first, second = open_run(settings, run_a), open_run(settings, run_b)
     images_a = {image.sha256: image for image in first.inputs.images}
     images_b = {image.sha256: image for image in second.inputs.images}
     shared = [image for digest, image in images_a.items() if digest in images_b]
@@ -111,8 +93,10 @@ def compare_runs(
             f"runs {first.run_id[:12]} and {second.run_id[:12]} have no image in common; "
             "compare two runs of the same images"
         )
-    categories = _union(first.request.categories, second.request.categories)
-    pairs, missing = [], []
+    categories = _union(first.what.categories, second.what.categories)
+    pairs: list[Pair] = []
+    images: list[ImageComparison] = []
+    missing: list[str] = []
     for image in shared:
         result_a = _result(first, image, categories)
         result_b = _result(second, image, categories)
@@ -123,7 +107,16 @@ def compare_runs(
                 f"{run.inputs.store}; `zeropan rerun {run.run_id[:12]}` makes it again"
             )
             continue
-        pairs.append(Pair(image, result_a, result_b, categories, first.inputs.max_pixels))
+        images.append(
+            ImageComparison(
+                image=image.location,
+                sha256=image.sha256,
+                change=Change.of(compare_results(result_a, result_b), categories),
+            )
+        )
+        # Of thousands of images only those that are drawn are kept in memory.
+        if len(pairs) < SHOWN:
+            pairs.append(Pair(image, result_a, result_b, categories, first.inputs.max_pixels))
     return RunComparison(
         run_a=first.run_id,
         run_b=second.run_id,
@@ -131,35 +124,79 @@ def compare_runs(
         name_b=second.found.name,
         parameters=_parameters(first, second),
         metrics=_metrics(first, second),
-        images=[
-            ImageComparison(
-                image=pair.image.location,
-                sha256=pair.image.sha256,
-                change=Change.of(compare_results(pair.first, pair.second), categories),
-            )
-            for pair in pairs
-        ],
+        images=images,
         only_a=[image.location for digest, image in images_a.items() if digest not in images_b],
         only_b=[image.location for digest, image in images_b.items() if digest not in images_a],
         missing=missing,
-        tracking_uri=settings.uri,
+        tracking_uri=shown(settings.uri),
     ), pairs
+
+
+def draw(comparison: RunComparison, pairs: Sequence[Pair], folder: Path) -> dict[str, UInt8]:
+    """Draw the first images of both runs beside each other, and write them as files.
+
+    Args:
+        comparison: it is told the pictures' paths, or why they could not be written.
+        pairs: the images.
+        folder: a folder for this comparison is made in it.
+
+    Returns:
+        The pictures, uint8 (h, w, 3), by path.
+    """
+    names = f"A: {comparison.name_a}", f"B: {comparison.name_b}"
+    target = folder / f"compare-{comparison.run_a[:8]}-{comparison.run_b[:8]}"
+    drawn = {}
+    for number, pair in enumerate(pairs):
+        path = target / f"{number:03d}-{Path(pair.image.location).stem}.png"
+        drawn[str(path)] = pair.picture(names)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for path_, picture in drawn.items():
+            write_whole(Path(path_), png_bytes(picture))
+            comparison.pictures.append(path_)
+    except OSError as error:
+        comparison.warnings.append(
+            f"the pictures could not be written to {target}: {error.strerror or error}; name "
+            "another folder with --output"
+        )
+    return drawn
+
+
+def log_comparison(
+    settings: TrackingSettings, home: Path, comparison: RunComparison, drawn: Mapping[str, UInt8]
+) -> None:
+    """Log a comparison as a run of MLflow's; a fault of MLflow's becomes a warning in it."""
+    journal = Journal.of(
+        settings,
+        home,
+        name=title_of(comparison),
+        tags={"zeropan.compare": f"{comparison.run_a} {comparison.run_b}"},
+    )
+    journal.describe(markdown(comparison))
+    for number, picture in enumerate(drawn.values()):
+        journal.log_pictures({"compare/A B difference": picture}, step=number)
+    journal.log_metrics(metrics(comparison))
+    content = comparison.model_dump_json(indent=1).encode("utf-8", "surrogateescape")
+    journal.log_files({"comparison.json": content}, folder="")
+    journal.close("FINISHED")
+    comparison.tracking_run_id = journal.run_id
+    comparison.warnings += journal.warnings
 
 
 def _parameters(first: RecordedRun, second: RecordedRun) -> dict[str, tuple[str, str]]:
     found = {
         path: (str(old), str(new))
-        for path, (old, new) in differences(first.request.config, second.request.config).items()
+        for path, (old, new) in differences(first.what.config, second.what.config).items()
     }
     for kind in ("things", "stuff"):
         words = [
-            ", ".join(category.name for category in getattr(run.request.categories, kind))
+            ", ".join(category.name for category in getattr(run.what.categories, kind))
             for run in (first, second)
         ]
         if words[0] != words[1]:
             found[f"categories.{kind}"] = (words[0], words[1])
     for name in ("preset", "method"):
-        values = getattr(first.request, name), getattr(second.request, name)
+        values = getattr(first.what, name), getattr(second.what, name)
         if values[0] != values[1]:
             found[name] = values
     for role, model in first.inputs.models.items():
@@ -199,31 +236,9 @@ def _union(first: Categories, second: Categories) -> Categories:
 
 def _result(run: RecordedRun, image: ImageRef, categories: Categories) -> Panoptic | None:
     """A run's result for an image, with these categories' numbers; None where it is gone."""
-    inputs, request = run.inputs, run.request
-    work = plan_work(
-        image, request, inputs.identities, inputs.store,
-        device=inputs.device, precision=inputs.precision, max_pixels=inputs.max_pixels,
-    )  # fmt: skip
+    work = recorded_work(run.origin, image, run.inputs.store, max_pixels=run.inputs.max_pixels)
     try:
-        panoptic = ArtifactStore(inputs.store).read(work.key("panoptic"), Panoptic)
+        panoptic = ArtifactStore(work.store_url).read(work.key("panoptic"), Panoptic)
     except (ArtifactMissing, ArtifactDamaged):
         return None
-    numbers = {category.name: i for i, category in enumerate(categories.ordered, start=1)}
-    return Panoptic(
-        panoptic.label_map,
-        tuple(
-            replace(s, category_id=numbers[request.categories.by_id(s.category_id).name])
-            for s in panoptic.segments_info
-        ),
-    )
-
-
-def title_of(comparison: RunComparison) -> str:
-    """The name of the logged comparison: what differs, or the two runs."""
-    said = [
-        f"{path.rpartition('.')[2]} {old} ↔ {new}"
-        for path, (old, new) in comparison.parameters.items()
-        if len(old) + len(new) < 40
-    ]
-    first = Path(comparison.images[0].image).name if comparison.images else "no image"
-    return f"compare {first} · {', '.join(said[:3]) or 'nothing differs'}"
+    return renumbered(panoptic, work.categories, categories)

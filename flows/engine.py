@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack
 from itertools import islice
 from typing import Any, cast
@@ -42,7 +42,7 @@ def due(job: Job, images: Images) -> Images:
 
 def segment_all(
     job: Job, images: Images, *, pictures: tuple[str, ...] = PANELS
-) -> Iterator[ImageRow]:
+) -> Generator[ImageRow, None, None]:
     """Segment images inside a flow, a batch at a time; closing the iterator ends the work.
 
     An image that has a result is answered from the store; one that cannot be segmented is

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from zeropan.errors import ArtifactDamaged, ArtifactMissing
+from zeropan.evaluation.comparison import renumbered
 from zeropan.models.loading import resolve_device
 from zeropan.models.presets import ModelIdentities, find_preset, identities
 from zeropan.request.parameters import differences
@@ -51,41 +52,35 @@ class Job:
         """The same job that asks something else."""
         return replace(self, setup=self.setup.model_copy(update={"what": what}))
 
+    def named(self, name: str) -> Job:
+        """The same job whose MLflow run has this name."""
+        how = self.setup.how.model_copy(update={"name": name})
+        return replace(self, setup=self.setup.model_copy(update={"how": how}))
+
     def work(self, image: ImageRef) -> ImageWork:
         """What the tasks of one image need, with every stage's key; nothing runs."""
-        return self._work(image, self.setup.what, self.models, self.force)
+        how = self.setup.how
+        return plan_work(
+            image, self.setup.what, self.models, self.places.store_url,
+            device=how.device, max_pixels=how.max_pixels, force=self.force,
+        )  # fmt: skip
 
     def previous(self, image: ImageRef) -> Panoptic | None:
-        """What the origin found in an image, if there is an origin and the store still has it."""
+        """What the origin found in an image, with this job's numbers of the categories.
+
+        None where there is no origin, where it did not know one of the categories alike, or where
+        the store no longer has its result.
+        """
         if self.origin is None:
             return None
-        work = self._work(image, self.origin.what, self.origin.models, ())
-        try:
-            return ArtifactStore(self.places.store_url).read(work.key("panoptic"), Panoptic)
-        except (ArtifactMissing, ArtifactDamaged):
-            return None
-
-    def _work(
-        self, image: ImageRef, what: What, models: ModelIdentities, force: tuple[Stage, ...]
-    ) -> ImageWork:
-        how = self.setup.how
-        keys = plan_keys(image.sha256, what.categories, what.config, models)
-        return ImageWork(
-            image=image,
-            categories=what.categories,
-            config=what.config,
-            preset=what.preset,
-            models={
-                role: {"architecture": one.architecture, "sha256": one.sha256}
-                for role, one in models.items()
-            },
-            device=how.device,
-            precision=what.precision,
-            store_url=self.places.store_url,
-            max_pixels=how.max_pixels,
-            digests={stage: key.digest for stage, key in keys.items()},
-            force=force,
+        before = recorded_work(
+            self.origin, image, self.places.store_url, max_pixels=self.setup.how.max_pixels
         )
+        try:
+            found = ArtifactStore(before.store_url).read(before.key("panoptic"), Panoptic)
+            return renumbered(found, before.categories, self.work(image).categories)
+        except (ArtifactMissing, ArtifactDamaged, KeyError):
+            return None
 
     @property
     def changed(self) -> dict[str, tuple[object, object]]:
@@ -116,3 +111,40 @@ class Job:
             "models": {role: identity.sha256 for role, identity in self.models.items()},
         }
         return artifact_key("request", version=1, inputs=request).digest
+
+
+def plan_work(
+    image: ImageRef,
+    what: What,
+    models: ModelIdentities,
+    store_url: str,
+    *,
+    device: str,
+    max_pixels: int,
+    force: tuple[Stage, ...] = (),
+) -> ImageWork:
+    """What the tasks of one image need, with every stage's key; nothing runs."""
+    keys = plan_keys(image.sha256, what.categories, what.config, models)
+    return ImageWork(
+        image=image,
+        categories=what.categories,
+        config=what.config,
+        preset=what.preset,
+        models={
+            role: {"architecture": one.architecture, "sha256": one.sha256}
+            for role, one in models.items()
+        },
+        device=device,
+        precision=what.precision,
+        store_url=store_url,
+        max_pixels=max_pixels,
+        digests={stage: key.digest for stage, key in keys.items()},
+        force=force,
+    )
+
+
+def recorded_work(origin: Origin, image: ImageRef, store_url: str, *, max_pixels: int) -> ImageWork:
+    """Where a recorded run has its results for an image, by the rule that it made keys by."""
+    return plan_work(
+        image, origin.what, origin.models, store_url, device=origin.device, max_pixels=max_pixels
+    )

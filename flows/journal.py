@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -77,26 +78,37 @@ class Journal:
             title: what the run is called after: its image or its sources.
         """
         how = job.setup.how
-        settings = TrackingSettings.resolve(
-            default_directory=job.places.home, experiment=how.experiment
-        )
-        journal = cls(
-            settings=settings,
-            home=job.places.home,
+        journal = cls.of(
+            cls.settings_of(job),
+            job.places.home,
             name=how.name or run_name(title, job.changes, changes_first=bool(job.origin)),
             tags=_tags(job, title),
-            changes=job.changes,
-            origin=job.origin,
         )
-
-        def start() -> None:
-            journal.run = TrackedRun.start(settings, name=journal.name, tags=journal.tags)
-
-        if not journal._try(start):
-            journal._try(journal._keep_on_disk)
+        journal.changes, journal.origin = job.changes, job.origin
         journal._with_run(lambda run: run.log_parameters(_parameters(job)))
         journal.log_files({CONFIG_FILE: to_yaml(job.setup).encode()}, folder="")
         return journal
+
+    @classmethod
+    def of(
+        cls, settings: TrackingSettings, home: Path, *, name: str, tags: Mapping[str, str]
+    ) -> Journal:
+        """Start an MLflow run of this name, or its stand-in on the disk."""
+        journal = cls(settings=settings, home=home, name=name, tags=tags)
+
+        def start() -> None:
+            journal.run = TrackedRun.start(settings, name=name, tags=tags)
+
+        if not journal._try(start):
+            journal._try(journal._keep_on_disk)
+        return journal
+
+    @staticmethod
+    def settings_of(job: Job) -> TrackingSettings:
+        """Where a job's runs are recorded."""
+        return TrackingSettings.resolve(
+            default_directory=job.places.home, experiment=job.setup.how.experiment
+        )
 
     def log_inputs(
         self,
@@ -116,9 +128,7 @@ class Journal:
             options: what the command was told besides its setup.
         """
         inputs = _inputs(job).model_copy(
-            update={
-                "images": without_secrets(images), "command": command, "options": dict(options)
-            }
+            update={"images": without_secrets(images), "command": command, "options": dict(options)}
         )
         self._log_inputs(inputs, str(len(images)))
         self._with_run(
@@ -186,6 +196,13 @@ class Journal:
                 lambda run: run.set_description(self._about(run, row, panoptic, work.categories))
             )
 
+    def log_overlay(self, work: ImageWork, number: int) -> None:
+        """Log one image's overlay at its own step."""
+        with suppress(ArtifactMissing, ArtifactDamaged):
+            self.log_pictures(
+                Gallery(self.home).pictures(work, (PANELS[-1],)).pictures, step=number
+            )
+
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
         """Log numbers of the whole run."""
         self._with_run(lambda run: run.log_metrics(metrics))
@@ -206,6 +223,10 @@ class Journal:
         if report.total != 1 or report.failed:
             self.describe(report.markdown())
 
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set tags that were not known at the beginning."""
+        self._with_run(lambda run: run.set_tags(tags))
+
     def describe(self, markdown: str) -> None:
         """Set a text of one's own at the top of the run's page."""
         self._with_run(lambda run: run.set_description(markdown))
@@ -214,9 +235,7 @@ class Journal:
         """End the MLflow run."""
         self._with_run(lambda run: run.finish(status))
 
-    def _about(
-        self, run: RunLog, row: ImageRow, panoptic: Panoptic, categories: Categories
-    ) -> str:
+    def _about(self, run: RunLog, row: ImageRow, panoptic: Panoptic, categories: Categories) -> str:
         computed = sum(stage.how == "computed" for stage in row.stages)
         lines = {"Stages": f"{len(row.stages) - computed} cached, {computed} computed"}
         if self.origin:

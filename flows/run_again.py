@@ -67,7 +67,7 @@ def setup_of(recorded: RecordedRun, changes: list[str], how: How) -> Setup:
     Raises:
         BadConfig: a change is not possible.
     """
-    update = {"max_pixels": max(how.max_pixels, recorded.inputs.max_pixels)}
+    update: dict[str, Any] = {"max_pixels": max(how.max_pixels, recorded.inputs.max_pixels)}
     if how.store is None:
         update["store"] = recorded.inputs.store
     return Setup(what=changed(recorded.what, changes), how=how.model_copy(update=update))

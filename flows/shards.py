@@ -27,7 +27,8 @@ from zeropan.flows.job import Job
 from zeropan.flows.journal import Journal
 from zeropan.machine.files import write_whole
 from zeropan.reports.run import LISTED, RunReport, StageTotal
-from zeropan.request.setup import Setup
+from zeropan.request.recorded import RecordedRun
+from zeropan.request.setup import How, Setup
 from zeropan.request.sources import Images, title_of
 from zeropan.tracking.errors import TrackingError
 from zeropan.tracking.search import put_below
@@ -47,14 +48,56 @@ def run_in_shards(job: Job, images: Images, report: RunReport) -> RunReport:
     Raises:
         TooManyFailures: more images failed than are allowed.
     """
-    started = time.monotonic()
     setup = _of_a_shard(job)
     lists = list(_write_lists(job.places.home / "runs", images, job.setup.how.shard_size))
     title = f"{title_of(report.sources)} in {len(lists)} shards"
+    shards = _in_pool(lists, setup) if job.setup.how.shards == "pool" else _here(lists, setup)
+    return _sum_up(job, title, report, shards)
+
+
+def rerun_shards(
+    job: Job, recorded: RecordedRun, report: RunReport, changes: list[str], from_stage: str | None
+) -> RunReport:
+    """Run every part of a recorded run again, and add up what came of them.
+
+    Args:
+        job: the whole run's words, parameters, models and places.
+        recorded: the run that was cut into parts.
+        report: what is known of the new run from the beginning; it is added to.
+        changes: parameters to change.
+        from_stage: compute this stage and those below it, stored or not.
+
+    Raises:
+        TooManyFailures: more images failed than are allowed.
+    """
+    how = _of_a_shard(job).how
+
+    def each() -> Iterator[dict[str, Any]]:
+        for run_id in recorded.inputs.shards:
+            part = rerun_one(run_id, changes, from_stage, how)
+            report.total += part["total"]
+            yield part
+
+    return _sum_up(job, f"{recorded.found.name}, again", report, each())
+
+
+def rerun_one(run: str, changes: list[str], from_stage: str | None, how: How) -> dict[str, Any]:
+    """A recorded shard as a run below this one; its report."""
+    from zeropan.flows.rerun_recorded import rerun
+
+    try:
+        found: Any = rerun(run, changes, from_stage, how)
+    except TooManyFailures as error:
+        return error.report
+    return dict(found)
+
+
+def _sum_up(job: Job, title: str, report: RunReport, shards: Iterator[dict[str, Any]]) -> RunReport:
+    """Go through shards and record the whole as one MLflow run above theirs."""
+    started = time.monotonic()
     journal = Journal.open(job, title=title)
     failed: TooManyFailures | None = None
     try:
-        shards = _in_pool(lists, setup) if job.setup.how.shards == "pool" else _here(lists, setup)
         for shard in shards:
             _add(report, shard)
             report.seconds = time.monotonic() - started
@@ -120,10 +163,10 @@ def _run(path: Path, setup: Setup) -> dict[str, Any]:
     from zeropan.flows.run import run
 
     try:
-        found: dict[str, Any] = run([str(path)], setup)
+        found: Any = run([str(path)], setup)
     except TooManyFailures as error:
         return error.report
-    return found
+    return dict(found)
 
 
 def _in_pool(lists: Sequence[Path], setup: Setup) -> Iterator[dict[str, Any]]:

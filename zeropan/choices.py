@@ -12,6 +12,8 @@ Runner = Literal["auto", "threads", "processes", "dask"]
 """Who runs a data set's batches; auto: threads for one worker, else processes."""
 TaskRuns = Literal["stages", "batches"]
 """What Prefect has a task run of: each stage of an image, or a batch of images."""
+ShardPlace = Literal["here", "pool"]
+"""Where the parts of a very large run take place: in its process, or by the workers of a pool."""
 Layout = Literal["folder", "zip"]
 """How an artifact's files lie in the store."""
 Pairs = Literal["all", "train", "held_out"]

@@ -12,8 +12,9 @@ import signal
 import sys
 from typing import Any
 
-from tests.commands import STUFF, THINGS
 from zeropan.flows.segment_images import segment_images
+
+from tests.commands import STUFF, THINGS
 from zeropan.storage.store import ArtifactStore
 
 

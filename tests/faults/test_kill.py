@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from zeropan.flows.segment_images import segment_images
 
 from tests.commands import STUFF, THINGS, how
-from zeropan.flows.segment_images import segment_images
 from zeropan.segmentation.records import Panoptic
 from zeropan.storage.keys import ArtifactKey
 from zeropan.storage.store import ArtifactStore

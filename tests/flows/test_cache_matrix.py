@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from zeropan.flows.segment_images import segment_images
 
 from tests.commands import STUFF, THINGS, how, report_of
-from zeropan.flows.segment_images import segment_images
 from zeropan.segmentation.config import PipelineConfig
 from zeropan.tasks.work import PERCEPTION, STAGES, STEPS
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 from PIL import Image
+from zeropan.flows.segment_images import segment_images
 
 from tests.commands import STUFF, THINGS, report_of
 from zeropan.errors import BadInput
 from zeropan.flows.rerun_recorded import rerun
-from zeropan.flows.segment_images import segment_images
 from zeropan.scenes.render import render_scene
 
 

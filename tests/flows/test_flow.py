@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 from PIL import Image
+from zeropan.flows.segment_images import segment_image, segment_images
 
 from tests.commands import STUFF, how
 from zeropan.evaluation.panoptic_quality import PanopticQuality
 from zeropan.evaluation.truth import GroundTruth
-from zeropan.flows.segment_images import segment_image, segment_images
 from zeropan.scenes.render import render_scene
 from zeropan.scenes.truth import panoptic_of
 from zeropan.segmentation.categories import Categories

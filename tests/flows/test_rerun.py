@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 from PIL import Image
+from zeropan.flows.segment_images import segment_images
 
 from tests.commands import STUFF, THINGS, how, report_of
 from zeropan.errors import BadInput
 from zeropan.flows.rerun_recorded import forced, rerun
-from zeropan.flows.segment_images import segment_images
 from zeropan.models import loading, presets
 from zeropan.storage.store import ArtifactStore
 from zeropan.storage.upkeep import entries

@@ -18,11 +18,11 @@ from PIL import Image
 from safetensors.torch import save_file
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
 from typer.testing import CliRunner
+from zeropan.flows.segment_images import segment_images
 
 from tests.commands import STUFF, THINGS
 from tests.hub_server import Hub, serve
 from zeropan.command import models as cli_models
-from zeropan.flows.segment_images import segment_images
 from zeropan.models.grounding_dino.build import CaptionTokenizer, build_grounding_dino
 from zeropan.models.presets import BUNDLED, PRESETS
 from zeropan.models.published.architectures import grounding_dino_config

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from zeropan.request.request import all_parameters, build_request, parse_override, read_config_file
 
 from zeropan.errors import BadCategories, BadConfig
-from zeropan.request.request import all_parameters, build_request, parse_override, read_config_file
 from zeropan.segmentation.config import METHODS, PipelineConfig
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from zeropan.flows.segment_images import segment_images
 
 from tests.commands import STUFF, THINGS
 from zeropan.flows.rerun_recorded import rerun
-from zeropan.flows.segment_images import segment_images
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(

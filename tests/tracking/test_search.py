@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
+from zeropan.flows.segment_images import segment_images
 
 from tests.commands import STUFF, THINGS
 from zeropan.flows.rerun_recorded import rerun
-from zeropan.flows.segment_images import segment_images
 from zeropan.flows.sweep_grid import sweep
 from zeropan.tracking.names import name
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-
-from zeropan.command.execution import run_flow, show
+from zeropan.command.execution import console, run_flow, show_any
 from zeropan.command.options import Home, Json, Verbose
 from zeropan.request.places import Places
 
@@ -15,10 +13,11 @@ def demo(
     verbose: Verbose = False,
 ) -> None:
     """Render a tabletop scene and segment it with the bundled tiny models."""
-    from zeropan.command.demo_scene import conclude, flow_parameters, prepare
+    from zeropan.command.demo_scene import conclude, prepare, setup_for
 
     scene = prepare(Places.resolve(home=home).home)
-    report = run_flow("segment_images", verbose, **flow_parameters(scene, home))
-    show(report, as_json)
+    setup = setup_for(scene, home)
+    report = run_flow("run", verbose, setup.how, sources=[str(scene.path)], setup=setup)
+    show_any(report, as_json)
     if not as_json:
-        conclude(scene, report, Console())
+        conclude(scene, report, console())

@@ -12,7 +12,9 @@ from zeropan.evaluation.panoptic_quality import PanopticQuality
 from zeropan.evaluation.truth import GroundTruth
 from zeropan.machine.files import write_whole
 from zeropan.pictures.encoding import png_bytes
-from zeropan.reports.images import RunReport
+from zeropan.reports.run import RunReport
+from zeropan.request.setup import Setup
+from zeropan.request.setup_file import build_setup
 from zeropan.scenes.render import render_scene
 from zeropan.scenes.scene import Scene
 from zeropan.scenes.truth import panoptic_of
@@ -49,16 +51,13 @@ def words(scene: Scene) -> tuple[list[str], list[str]]:
     return [w for w in THINGS if w in present], [w for w in STUFF if w in present]
 
 
-def flow_parameters(demo: DemoScene, home: str | None) -> dict[str, Any]:
-    """The parameters of the demonstration's flow run."""
+def setup_for(demo: DemoScene, home: str | None) -> Setup:
+    """The setup of the demonstration's run."""
     things, stuff = words(demo.scene)
-    return {
-        "images": [str(demo.path)],
-        "categories": {"things": things, "stuff": stuff},
-        "preset": "tiny",
-        "home": home,
-        "run_name": "demo",
-    }
+    return build_setup(
+        what={"words": {"things": things, "stuff": stuff}, "preset": "tiny"},
+        how={"home": home, "name": "demo"},
+    )
 
 
 def conclude(demo: DemoScene, report: dict[str, Any], console: Console) -> None:
@@ -66,7 +65,7 @@ def conclude(demo: DemoScene, report: dict[str, Any], console: Console) -> None:
     run = RunReport.model_validate(report)
     things, stuff = words(demo.scene)
     categories = Categories.from_words(things, stuff)
-    result = _read_panoptic(run, categories)
+    result = _read_panoptic(run)
     quality = PanopticQuality.of(categories)
     quality.add(GroundTruth.of(panoptic_of(demo.scene, categories)), result)
     measured = quality.result().all
@@ -78,11 +77,11 @@ def conclude(demo: DemoScene, report: dict[str, Any], console: Console) -> None:
         "runs      zeropan ui   (the MLflow UI: open it and pick the experiment zeropan)",
         highlight=False,
     )
-    if not run.cached:
+    if run.computed:
         console.print("again     make demo   (answered from the cache)", highlight=False)
 
 
-def _read_panoptic(run: RunReport, categories: Categories) -> Panoptic:
+def _read_panoptic(run: RunReport) -> Panoptic:
     from zeropan.storage.keys import ArtifactKey
     from zeropan.storage.store import ArtifactStore
 

@@ -6,25 +6,13 @@ from typing import Annotated
 
 import typer
 
-from zeropan.command.execution import console, print_json, run_flow
-from zeropan.command.options import (
-    Config,
-    Device,
-    Experiment,
-    Home,
-    Json,
-    Limit,
-    MethodName,
-    Overrides,
-    Precision,
-    Preset,
-    RunName,
-    Store,
-    Verbose,
-)
+from zeropan.command.execution import run_flow, show_any
+from zeropan.command.options import HOW, WHAT, Given, Json, Verbose, takes
+from zeropan.command.setup import setup_of
 from zeropan.request.places import Places
 
 
+@takes(WHAT, HOW)
 def evaluate(
     dataset: Annotated[
         str,
@@ -33,62 +21,33 @@ def evaluate(
             " or rendered scenes: scenes:N or scenes:SEED0-SEED1."
         ),
     ],
+    given: Given,
     images: Annotated[
         str | None, typer.Option(help="Folder or URL of the data set's images.")
     ] = None,
     panoptic: Annotated[str | None, typer.Option(help="Folder of its panoptic PNGs.")] = None,
-    limit: Limit = None,
-    config: Config = None,
-    preset: Preset = None,
-    method: MethodName = None,
-    set_: Overrides = None,
-    home: Home = None,
-    store: Store = None,
-    experiment: Experiment = None,
-    name: RunName = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Measure panoptic quality against a data set's truth; cached work is reused."""
-    from zeropan.reports.evaluation import EvalReport, render_evaluation
-    from zeropan.request.request import build_request
     from zeropan.request.truth_sources import open_source
 
-    source = open_source(
+    setup = setup_of(given, with_words=False)
+    open_source(
         dataset,
-        Places.resolve(home=home).home,
+        Places.of(setup.how).home,
         images=images,
         panoptic=panoptic,
-        limit=limit,
+        limit=setup.how.limit,
         render=False,
-    )
-    request = build_request(
-        categories=source.categories,
-        config_file=config,
-        preset=preset,
-        method=method,
-        overrides=set_ or [],
     )
     report = run_flow(
         "evaluate",
         verbose,
+        setup.how,
         dataset=dataset,
         images=images,
         panoptic=panoptic,
-        limit=limit,
-        config=request.config,
-        preset=request.preset,
-        method=request.method,
-        home=home,
-        store=store,
-        experiment=experiment,
-        run_name=name,
-        device=device,
-        precision=precision,
+        setup=setup,
     )
-    if as_json:
-        print_json(report)
-    else:
-        render_evaluation(EvalReport.model_validate(report), console())
+    show_any(report, as_json)

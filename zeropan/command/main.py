@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -19,7 +19,7 @@ from zeropan.command.store import app as store
 from zeropan.command.sweep import sweep
 from zeropan.command.track import app as track
 from zeropan.command.ui import ui
-from zeropan.errors import BadInput, WeightsError, ZeropanError
+from zeropan.errors import BadInput, TooManyFailures, WeightsError, ZeropanError
 
 app = typer.Typer(
     name="zeropan",
@@ -55,15 +55,26 @@ def _global(
 
 
 def main() -> None:
-    """Run the command; a mistake of the user's is one sentence and exit code 2."""
+    """Run the command and end the process.
+
+    Exit codes: 0 all well; 1 our fault; 2 refused before the work; 3 the work ended, but something
+    failed or was found; 130 interrupted, with what was done kept.
+    """
     try:
         app()
     except (BadInput, WeightsError) as error:
-        sys.stderr.write(f"zeropan: {error}\n")
-        raise SystemExit(2) from None
+        _end(2, str(error))
+    except TooManyFailures as error:
+        _end(3, str(error))
     except ZeropanError as error:
-        sys.stderr.write(f"zeropan: {error}\n")
-        raise SystemExit(1) from None
+        _end(1, str(error))
+    except KeyboardInterrupt:
+        _end(130, "interrupted; what was done is kept, and the same command goes on from there")
+
+
+def _end(code: int, sentence: str) -> NoReturn:
+    sys.stderr.write(f"zeropan: {sentence}\n")
+    raise SystemExit(code) from None
 
 
 if __name__ == "__main__":

@@ -6,23 +6,14 @@ from typing import Annotated
 
 import typer
 
-from zeropan.command.execution import run_flow, set_up_prefect, show
-from zeropan.command.options import (
-    Device,
-    Experiment,
-    Home,
-    Json,
-    Output,
-    Overrides,
-    Precision,
-    RunName,
-    Store,
-    Verbose,
-)
-from zeropan.request.places import Places
+from zeropan.command.execution import run_flow, set_up_prefect, show_any
+from zeropan.command.options import HOW, RETRY, Given, Json, Overrides, Verbose, takes
+from zeropan.command.setup import how_of
 
 
+@takes(HOW, RETRY, parameters=False)
 def rerun(
+    given: Given,
     run: Annotated[
         str, typer.Argument(help="An MLflow run's id, the beginning of one, or latest.")
     ] = "latest",
@@ -31,34 +22,26 @@ def rerun(
         str | None,
         typer.Option("--from", help="Compute this stage and those below it, stored or not."),
     ] = None,
-    home: Home = None,
-    store: Store = None,
-    output: Output = None,
-    experiment: Experiment = None,
-    name: RunName = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Run a recorded run again with parameters changed; what they do not affect is cached."""
+    how = how_of(given)
     set_up_prefect(verbose)
-    from zeropan.flows.rerun_recorded import forced, prepare
+    from zeropan.flows.run_again import find, forced
+    from zeropan.request.recorded import changed
 
     forced(from_stage)
-    origin, _ = prepare(run, set_ or [], Places.resolve(home=home), experiment)
+    recorded = find(run, how)
+    changes = list(set_ or [])
+    changed(recorded.what, changes)
     report = run_flow(
         "rerun",
         verbose,
-        run=origin.run_id,
-        changes=set_ or [],
+        how,
+        run=recorded.run_id,
+        changes=changes,
         from_stage=from_stage,
-        home=home,
-        store=store,
-        output=output,
-        experiment=experiment,
-        run_name=name,
-        device=device,
-        precision=precision,
+        how=how,
     )
-    show(report, as_json)
+    show_any(report, as_json)

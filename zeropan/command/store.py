@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from zeropan.command.execution import FOUND_FAULTS
 from zeropan.command.options import Home, Json, Store
 from zeropan.errors import BadConfig
 from zeropan.request.places import Places
@@ -83,7 +84,7 @@ def show(
 
 @app.command("verify")
 def verify_artifacts(home: Home = None, store: Store = None, as_json: Json = False) -> None:
-    """Read every byte of every artifact; exit code 1 if one is damaged."""
+    """Read every byte of every artifact; exit code 3 if one is damaged."""
     checks = list(track(verify(_open(home, store))))
     if as_json:
         _dump([{"name": c.name, "status": c.status, "reason": c.reason} for c in checks])
@@ -93,7 +94,7 @@ def verify_artifacts(home: Home = None, store: Store = None, as_json: Json = Fal
                 Console().print(f"{check.status}  {check.name}: {check.reason}", soft_wrap=True)
         Console().print(_counts(checks), highlight=False)
     if any(check.status == "damaged" for check in checks):
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND_FAULTS)
 
 
 @app.command("prune")

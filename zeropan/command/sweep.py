@@ -6,98 +6,52 @@ from typing import Annotated
 
 import typer
 
-from zeropan.command.execution import console, print_json, run_flow, set_up_prefect
-from zeropan.command.options import (
-    Config,
-    Device,
-    Experiment,
-    Home,
-    Json,
-    Limit,
-    MethodName,
-    Overrides,
-    Precision,
-    Preset,
-    RunName,
-    Store,
-    Verbose,
-)
+from zeropan.command.execution import run_flow, show_any
+from zeropan.command.options import HOW, SOURCES, WHAT, WORDS, Given, Json, Verbose, takes
+from zeropan.command.setup import setup_of
 from zeropan.request.places import Places
-from zeropan.segmentation.images import DEFAULT_MAX_PIXELS
 
 
+@takes(WORDS, WHAT, HOW, SOURCES)
 def sweep(
     sources: Annotated[
         list[str],
         typer.Argument(
-            help="Image files or URLs; or one data set with truth, as `zeropan eval` takes it.",
+            help="Images or folders of images; or one data set with truth, as `zeropan eval` takes "
+            "it.",
             metavar="IMAGE...|DATASET",
         ),
     ],
+    given: Given,
     grid: Annotated[
         list[str],
-        typer.Option(help="One axis, such as things.box_threshold=0.2,0.3,0.4; may be repeated."),
+        typer.Option(help="An axis, such as things.box_threshold=0.2,0.3,0.4; may be repeated."),
     ],
-    things: Annotated[str | None, typer.Option(help="As for `zeropan run`.")] = None,
-    stuff: Annotated[str | None, typer.Option(help="As for `zeropan run`.")] = None,
-    limit: Limit = None,
-    config: Config = None,
-    preset: Preset = None,
-    method: MethodName = None,
-    set_: Overrides = None,
-    home: Home = None,
-    store: Store = None,
-    experiment: Experiment = None,
-    name: RunName = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Run every combination of parameter values; perception runs once, points are MLflow runs."""
-    set_up_prefect(verbose)
-    from zeropan.reports.sweep import SweepReport, render_sweep
+    """Run every point of a grid of parameters; perception is computed once."""
     from zeropan.request.grid import parse_grid, points
-    from zeropan.request.inputs import refer_to
-    from zeropan.request.request import build_request, split_words
+    from zeropan.request.inputs import check_named
+    from zeropan.request.sources import named_files
     from zeropan.request.truth_sources import is_dataset, open_source
 
-    dataset = sources[0] if is_dataset(sources) else None
-    known = None
-    if dataset:
-        place = Places.resolve(home=home).home
-        known = open_source(dataset, place, limit=limit, render=False).categories
-    request = build_request(
-        things=split_words(things),
-        stuff=split_words(stuff),
-        categories=known,
-        config_file=config,
-        preset=preset,
-        method=method,
-        overrides=set_ or [],
-    )
-    points(request.config, parse_grid(grid))
-    if not dataset:
-        refer_to(sources, max_pixels=DEFAULT_MAX_PIXELS, decode=True)
+    worded = any(given.words.values())
+    dataset = sources[0] if is_dataset(sources) and not worded else None
+    setup = setup_of(given, with_words=dataset is None)
+    points(setup.what.config, parse_grid(grid))
+    if dataset is not None:
+        home = Places.of(setup.how).home
+        open_source(dataset, home, limit=setup.how.limit, render=False)
+    else:
+        check_named(named_files(sources), max_pixels=setup.how.max_pixels)
     report = run_flow(
         "sweep",
         verbose,
+        setup.how,
         grid=grid,
-        images=None if dataset else sources[:limit],
-        categories=None if dataset else request.categories.model_dump(mode="json"),
+        images=None if dataset else sources,
         dataset=dataset,
-        limit=limit,
-        config=request.config,
-        preset=request.preset,
-        method=request.method,
-        home=home,
-        store=store,
-        experiment=experiment,
-        run_name=name,
-        device=device,
-        precision=precision,
+        setup=setup,
     )
-    if as_json:
-        print_json(report)
-    else:
-        render_sweep(SweepReport.model_validate(report), console())
+    show_any(report, as_json)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from zeropan.command.execution import FOUND_FAULTS
 from zeropan.command.options import Home
 from zeropan.request.places import Places
 
@@ -42,4 +43,4 @@ def flush(
     left = len(unsent(place))
     console.print(f"{left} runs wait" if left else "nothing waits")
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(FOUND_FAULTS)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from zeropan.evaluation.overlap import overlaps
+from zeropan.segmentation.categories import Categories
 from zeropan.segmentation.records import Bool, Panoptic, SegmentInfo
 
 
@@ -80,3 +81,24 @@ def changed_pixels(first: Panoptic, second: Panoptic, comparison: Comparison) ->
             same |= (first.label_map == pair.first.id) & (second.label_map == pair.second.id)
     changed: Bool = ~same
     return changed
+
+
+def renumbered(panoptic: Panoptic, before: Categories, after: Categories) -> Panoptic:
+    """The same result with another list's ids for the same names.
+
+    Args:
+        panoptic: a result.
+        before: the categories whose ids it has.
+        after: those whose ids it gets.
+
+    Raises:
+        KeyError: a name of a segment is not among `after`.
+    """
+    numbers = {category.name: i for i, category in enumerate(after.ordered, start=1)}
+    return Panoptic(
+        panoptic.label_map,
+        tuple(
+            replace(segment, category_id=numbers[before.by_id(segment.category_id).name])
+            for segment in panoptic.segments_info
+        ),
+    )

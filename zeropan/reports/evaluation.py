@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from rich.console import Console
 from rich.table import Table
 
@@ -29,9 +29,9 @@ class EvalReport(RunReport):
     """One evaluation: a run, and how good its results are."""
 
     dataset: str = ""
-    rows: list[CategoryRow] = []
+    rows: list[CategoryRow] = Field(default_factory=list)
     """All, things and stuff first, then each category that occurs."""
-    metrics_of_quality: dict[str, float] = {}
+    metrics_of_quality: dict[str, float] = Field(default_factory=dict)
     """quality/pq and such, by the names that MLflow has them under."""
 
     def metrics(self) -> dict[str, float]:

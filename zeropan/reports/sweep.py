@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from rich.console import Console
 from rich.table import Table
 
@@ -41,7 +41,7 @@ class PointReport(BaseModel):
 class SweepReport(RunReport):
     """One sweep: every point of a grid over the same images."""
 
-    points: list[PointReport] = []
+    points: list[PointReport] = Field(default_factory=list)
     best: dict[str, Any] | None = None
     """The values with the highest panoptic quality; None where no truth is known."""
 

@@ -76,7 +76,9 @@ def points(base: PipelineConfig, axes: Mapping[str, Sequence[Any]]) -> list[Poin
         for path, value in zip(axes, combination, strict=True):
             stage, _, field = path.partition(".")
             content[stage][field] = value
-        found.append(Point(dict(zip(axes, combination, strict=True)), validated(PipelineConfig, content)))
+        found.append(
+            Point(dict(zip(axes, combination, strict=True)), validated(PipelineConfig, content))
+        )
     return found
 
 

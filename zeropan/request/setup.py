@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from zeropan.choices import Method, PrecisionChoice, Runner, TaskRuns
+from zeropan.choices import Method, PrecisionChoice, Runner, ShardPlace, TaskRuns
 from zeropan.errors import BadConfig
 from zeropan.models.presets import parse_preset
 from zeropan.request.parameters import known_field
@@ -99,7 +99,8 @@ class How(BaseModel):
     )
     experiment: str | None = Field(
         default=None,
-        description="Name of the MLflow experiment; left out: MLFLOW_EXPERIMENT_NAME, else zeropan.",
+        description="Name of the MLflow experiment; left out: MLFLOW_EXPERIMENT_NAME, else "
+        "zeropan.",
     )
     name: str | None = Field(
         default=None, description="Name of the MLflow run; left out: made from what is run."
@@ -129,7 +130,9 @@ class How(BaseModel):
         description="Of so many first images the steps are drawn, for MLflow and as overlay files; "
         "count.",
     )
-    workers: int = Field(default=1, ge=1, le=1024, description="Batches of images at a time; count.")
+    workers: int = Field(
+        default=1, ge=1, le=1024, description="Batches of images at a time; count."
+    )
     runner: Runner = Field(
         default="auto",
         description="Who runs the batches: threads, processes, dask, or auto (threads for one "
@@ -145,7 +148,7 @@ class How(BaseModel):
         ge=1,
         description="A run with more images than this is cut into runs of so many; count.",
     )
-    shards: Literal["here", "pool"] = Field(
+    shards: ShardPlace = Field(
         default="here",
         description="Where those runs take place: in this process, one after the other, or as runs "
         "of the deployment run/shard, by the workers of its pool.",

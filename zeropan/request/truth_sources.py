@@ -10,6 +10,7 @@ from pathlib import Path
 from zeropan.errors import BadInput
 from zeropan.evaluation.coco_dataset import CocoDataset, open_coco_dataset
 from zeropan.evaluation.truth import GroundTruth
+from zeropan.request.inputs import refuse_passwords
 from zeropan.segmentation.categories import Categories
 
 
@@ -22,6 +23,10 @@ class Source:
     locations: list[str]
     truth: Callable[[int], GroundTruth]
     """The truth of the n-th image."""
+
+    def truth_for(self, number: int, categories: Categories) -> GroundTruth:
+        """The truth of the n-th image with these categories' ids; they have the same names."""
+        return self.truth(number).renumbered(self.categories, categories)
 
 
 def open_source(
@@ -47,6 +52,7 @@ def open_source(
     Raises:
         BadInput: it is none of these, or its files do not fit each other.
     """
+    refuse_passwords([place for place in (images,) if place])
     if dataset.startswith("scenes:"):
         if images or panoptic:
             raise BadInput(f"{dataset!r} has its own images and truth; leave --images and such out")

@@ -16,13 +16,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from zeropan.request.request import parse_override
-
 from benchmarks.bootstrap import SceneCounts, difference_interval
 from zeropan.evaluation.panoptic_quality import PanopticQuality, QualityReport
 from zeropan.evaluation.truth import GroundTruth
 from zeropan.models.loading import detector, segmenter, text_segmenter
 from zeropan.models.presets import find_preset
+from zeropan.request.parameters import parse_override
 from zeropan.scenes.render import render_scene
 from zeropan.scenes.truth import panoptic_of
 from zeropan.scenes.vocabulary import STUFF, THINGS

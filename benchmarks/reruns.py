@@ -79,8 +79,8 @@ def run(
     images: list[str], home: Path, change: dict[str, dict[str, float]], preset: str
 ) -> tuple[float, float]:
     """Seconds in the stages' bodies, and of the whole flow run."""
-    from zeropan.flows.segment_images import segment_images
-
+    from zeropan.flows.run import run as segment
+    from zeropan.request.setup_file import build_setup
     from zeropan.scenes.vocabulary import STUFF, THINGS
     from zeropan.segmentation.config import PipelineConfig
 
@@ -95,13 +95,13 @@ def run(
         part = getattr(config, stage).model_copy(update=values)
         config = config.model_copy(update={stage: part})
     started = time.perf_counter()
-    report = segment_images(
-        images=images,
-        categories={"things": list(THINGS), "stuff": list(STUFF)},
-        config=config,
-        preset=preset,
-        home=str(home),
-    )
+    what = {
+        "words": {"things": list(THINGS), "stuff": list(STUFF)},
+        "config": config.model_dump(),
+        "preset": preset,
+    }
+    setup = build_setup(what=what, how={"home": str(home), "pictures": len(images)})
+    report = segment(images, setup)
     whole = time.perf_counter() - started
     stages = sum(stage["seconds"] for image in report["images"] for stage in image["stages"])
     return stages, whole

@@ -55,16 +55,7 @@ def scenes(folder: Path, count: int, *, width: int) -> Path:
 
 def run(images: Path, home: Path, *options: str) -> dict[str, Any]:
     """`zeropan run` in a process of its own; its report."""
-    command = [
-        sys.executable,
-        "-m",
-        "zeropan.command.main",
-        "run",
-        str(images),
-        *WORDS,
-        "--home",
-        str(home),
-    ]
+    command = [sys.executable, "-m", "zeropan", "run", str(images), *WORDS, "--home", str(home)]
     done = subprocess.run(
         [*command, "--json", "--pictures", "0", *options],
         capture_output=True, text=True, check=False,
@@ -268,15 +259,15 @@ def housekeeping(folder: Path) -> None:
 
 def populate(place: Path, count: int) -> None:
     """Write so many panoptic artifacts, all of the same scene's truth."""
-    from zeropan.request.words import CategoryLists
     from zeropan.scenes.render import render_scene
     from zeropan.scenes.truth import panoptic_of
+    from zeropan.segmentation.categories import Categories
     from zeropan.storage.keys import artifact_key
     from zeropan.storage.store import ArtifactStore
 
-    categories = CategoryLists(
-        things=["nigiri", "maki", "cup", "plate", "bowl"], stuff=["wood", "cloth", "marble"]
-    ).resolved()
+    categories = Categories.from_words(
+        ["nigiri", "maki", "cup", "plate", "bowl"], ["wood", "cloth", "marble"]
+    )
     truth = panoptic_of(render_scene(3, height=192, width=256), categories)
     store = ArtifactStore(str(place))
     for number in range(count):

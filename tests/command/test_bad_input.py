@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,6 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "missing file": (["{missing}", *GOOD], ["missing.png", "does not exist"]),
     "a folder without images": (["{barren}", *GOOD], ["barren", "no image"]),
     "a pattern that fits nothing": (["{barren}/*.png", *GOOD], ["barren/*.png"]),
-    "truncated": (["{truncated}", *GOOD], ["truncated.png"]),
     "not an image": (["{text}", *GOOD], ["notes.png", "not an image"]),
     "empty file": (["{empty}", *GOOD], ["empty.jpg", "empty"]),
     "one bad among good": (["{good}", "{text}", *GOOD], ["notes.png"]),
@@ -114,8 +114,20 @@ def test_one_sentence_and_exit_code_2(
     assert not home.exists()
 
 
+def test_an_image_that_is_broken_behind_its_header_has_failed(
+    files: dict[str, Path], tmp_path: Path, zeropan: Any
+) -> None:
+    finished = zeropan("run", files["truncated"], *GOOD, "--home", tmp_path / "home", "--json")
+    assert finished.returncode == 3
+    report = json.loads(finished.stdout)
+    assert (report["total"], report["failed"]) == (1, 1)
+    assert "truncated.png is damaged or cut off" in report["failures"][0]["reason"]
+    (line,) = finished.stderr.strip().splitlines()
+    assert "truncated.png" in line
+
+
 def test_the_process_ends_with_exit_code_2_too(tmp_path: Path, zeropan: Any) -> None:
-    finished = zeropan("run", tmp_path / "nowhere.png", *GOOD, "--home", tmp_path / "home")
+    finished = zeropan("run", tmp_path / "nowhere.png", *GOOD, "--home", tmp_path / "home", env={})
     assert finished.returncode == 2
     assert finished.stderr.strip().splitlines()[0].startswith("zeropan: ")
     assert "Traceback" not in finished.stderr

@@ -87,14 +87,14 @@ def test_verify_finds_damage_and_prune_removes_it(
     assert command("verify")[0] == 0
     damage(tmp_path, stored[1])
     code, out, _ = command("verify", "--json")
-    assert code == 1
+    assert code == 3
     assert {row["name"]: row["status"] for row in json.loads(out)} == {
         str(stored[0].key): "ok",
         str(stored[1].key): "damaged",
     }
     _, out, _ = command("prune", "--dry-run", "--json")
     assert json.loads(out)["removed"] == [str(stored[1].key)]
-    assert command("verify")[0] == 1
+    assert command("verify")[0] == 3
     assert command("prune")[0] == 0
     assert command("verify")[0] == 0
 

@@ -12,9 +12,7 @@ import signal
 import sys
 from typing import Any
 
-from zeropan.flows.segment_images import segment_images
-
-from tests.commands import STUFF, THINGS
+from tests.commands import STUFF, THINGS, segment
 from zeropan.storage.store import ArtifactStore
 
 
@@ -34,7 +32,7 @@ def main() -> None:
         return write(self, key, record, **given)
 
     ArtifactStore.write = write_or_die  # type: ignore[method-assign]
-    segment_images(images=[image], categories={"things": THINGS, "stuff": STUFF}, home=home)
+    segment(images=[image], words={"things": THINGS, "stuff": STUFF}, home=home)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from zeropan.flows.segment_images import segment_images
 
-from tests.commands import STUFF, THINGS, how
+from tests.commands import STUFF, THINGS, how, segment
 from zeropan.segmentation.records import Panoptic
 from zeropan.storage.keys import ArtifactKey
 from zeropan.storage.store import ArtifactStore
@@ -26,9 +25,7 @@ MOMENTS = ("computing", "publishing")
 
 
 def run(image: Path, home: Path) -> dict[str, Any]:
-    return segment_images(
-        images=[str(image)], categories={"things": THINGS, "stuff": STUFF}, home=str(home)
-    )
+    return segment(images=[str(image)], words={"things": THINGS, "stuff": STUFF}, home=str(home))
 
 
 def label_map(report: dict[str, Any]) -> Any:

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from zeropan.flows.segment_images import segment_images
 
-from tests.commands import STUFF, THINGS, how, report_of
+from tests.commands import STUFF, THINGS, how, report_of, segment
 from zeropan.segmentation.config import PipelineConfig
 from zeropan.tasks.work import PERCEPTION, STAGES, STEPS
 
@@ -73,9 +72,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(home: Path, scene: Path, config: PipelineConfig) -> dict[str, str]:
-    report = segment_images(
+    report = segment(
         images=[str(scene)],
-        categories={"things": THINGS, "stuff": STUFF},
+        words={"things": THINGS, "stuff": STUFF},
         config=config,
         home=str(home),
     )

@@ -11,11 +11,9 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 from PIL import Image
-from zeropan.flows.segment_images import segment_images
 
-from tests.commands import STUFF, THINGS, report_of
+from tests.commands import STUFF, THINGS, again, report_of, segment
 from zeropan.errors import BadInput
-from zeropan.flows.rerun_recorded import rerun
 from zeropan.scenes.render import render_scene
 
 
@@ -24,10 +22,10 @@ def runs(
     scene_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, Any], dict[str, Any]]:
     home = tmp_path_factory.mktemp("home")
-    first = segment_images(
-        images=[str(scene_file)], categories={"things": THINGS, "stuff": STUFF}, home=str(home)
+    first = segment(
+        images=[str(scene_file)], words={"things": THINGS, "stuff": STUFF}, home=str(home)
     )
-    second = rerun("latest", changes=["things.box_threshold=0.97"], home=str(home))
+    second = again("latest", changes=["things.box_threshold=0.97"], home=str(home))
     return home, first, second
 
 
@@ -67,9 +65,9 @@ def test_other_words_are_matched_by_name(
     runs: tuple[Path, dict[str, Any], dict[str, Any]], scene_file: Path, zeropan: Callable[..., Any]
 ) -> None:
     home, first, _ = runs
-    turned = segment_images(
+    turned = segment(
         images=[str(scene_file)],
-        categories={"things": [*reversed(THINGS), "egg"], "stuff": STUFF},
+        words={"things": [*reversed(THINGS), "egg"], "stuff": STUFF},
         home=str(home),
     )
     arguments = ["compare", first["tracking_run_id"], turned["tracking_run_id"], "--home", home]
@@ -84,7 +82,7 @@ def test_runs_without_a_common_image(
     home, first, _ = runs
     other = tmp_path / "other.png"
     Image.fromarray(render_scene(12).image).save(other)
-    report = segment_images(images=[str(other)], categories={"stuff": STUFF}, home=str(home))
+    report = segment(images=[str(other)], words={"stuff": STUFF}, home=str(home))
     finished = zeropan(
         "compare", first["tracking_run_id"], report["tracking_run_id"], "--home", home
     )
@@ -95,13 +93,11 @@ def test_runs_without_a_common_image(
 def test_a_result_that_is_gone_is_named(
     scene_file: Path, tmp_path: Path, zeropan: Callable[..., Any]
 ) -> None:
-    first = segment_images(
-        images=[str(scene_file)], categories={"stuff": STUFF}, home=str(tmp_path)
-    )
+    first = segment(images=[str(scene_file)], words={"stuff": STUFF}, home=str(tmp_path))
     shutil.rmtree(tmp_path / "store")
     finished = zeropan("compare", "latest", first["tracking_run_id"], "--home", tmp_path, "--json")
     report = json.loads(finished.stdout)
     assert report["images"] == []
     assert "is no longer in" in report["missing"][0]
     with pytest.raises(BadInput):
-        rerun("0000", home=str(tmp_path))
+        again("0000", home=str(tmp_path))

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 from PIL import Image
-from zeropan.flows.segment_images import segment_images
 
-from tests.commands import STUFF, THINGS, how, report_of
+from tests.commands import STUFF, THINGS, again, how, report_of, segment
 from zeropan.errors import BadInput
-from zeropan.flows.rerun_recorded import forced, rerun
+from zeropan.flows.run_again import forced
 from zeropan.models import loading, presets
 from zeropan.storage.store import ArtifactStore
 from zeropan.storage.upkeep import entries
@@ -28,8 +27,8 @@ def home(scene_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
     home = tmp_path_factory.mktemp("home")
     picture = home / "tabletop.png"
     shutil.copy(scene_file, picture)
-    report = segment_images(
-        images=[str(picture)], categories={"things": THINGS, "stuff": STUFF}, home=str(home)
+    report = segment(
+        images=[str(picture)], words={"things": THINGS, "stuff": STUFF}, home=str(home)
     )
     return home, report
 
@@ -43,7 +42,7 @@ def test_a_changed_threshold_computes_what_depends_on_it_and_says_what_came_of_i
 ) -> None:
     folder, before = home
     origin = before["tracking_run_id"]
-    report = rerun(origin[:8], changes=["things.box_threshold=0.97"], home=str(folder))
+    report = again(origin[:8], changes=["things.box_threshold=0.97"], home=str(folder))
     assert computed(report) == ["things", "stuff_regions", "stuff_masks", "panoptic"]
     assert report["rerun_of"] == origin
     assert report["changed"] == {"things.box_threshold": "0.3 → 0.97"}
@@ -64,10 +63,10 @@ def test_a_changed_threshold_computes_what_depends_on_it_and_says_what_came_of_i
 
 def test_latest_is_the_run_that_started_last(home: Home) -> None:
     folder, before = home
-    one = rerun(
+    one = again(
         before["tracking_run_id"], changes=["panoptic.min_stuff_area=0.4"], home=str(folder)
     )
-    two = rerun("latest", changes=["panoptic.fill=region"], home=str(folder))
+    two = again("latest", changes=["panoptic.fill=region"], home=str(folder))
     assert two["rerun_of"] == one["tracking_run_id"]
     assert two["changed"] == {"panoptic.fill": "none → region"}
     assert computed(two) == ["panoptic"]
@@ -75,7 +74,7 @@ def test_latest_is_the_run_that_started_last(home: Home) -> None:
 
 def test_nothing_changed_is_answered_from_the_cache(home: Home) -> None:
     folder, before = home
-    report = rerun(before["tracking_run_id"], home=str(folder))
+    report = again(before["tracking_run_id"], home=str(folder))
     assert computed(report) == []
     assert report["images"][0]["change"]["changed_pixels"] == 0
 
@@ -84,7 +83,7 @@ def test_a_forced_stage_and_those_below_it_are_computed_again_to_the_same_bytes(
     folder, before = home
     store = ArtifactStore(before["store"])
     keys = {str(entry.key) for entry in entries(store)}
-    report = rerun(before["tracking_run_id"], from_stage="stuff-masks", home=str(folder))
+    report = again(before["tracking_run_id"], from_stage="stuff-masks", home=str(folder))
     assert computed(report) == ["stuff_masks", "panoptic"]
     assert report["images"][0]["change"]["changed_pixels"] == 0
     assert {str(entry.key) for entry in entries(store)} == keys
@@ -100,7 +99,7 @@ def test_another_home_that_shares_the_store_and_the_tracking_server(
 ) -> None:
     _, before = home
     monkeypatch.setenv("MLFLOW_TRACKING_URI", before["tracking_uri"])
-    report = rerun(
+    report = again(
         before["tracking_run_id"], changes=["panoptic.min_stuff_area=0.3"], home=str(tmp_path)
     )
     assert report["store"] == before["store"]
@@ -114,7 +113,7 @@ def test_an_image_that_is_gone_or_has_changed_costs_a_warning_and_no_result(home
     kept = picture.read_bytes()
     try:
         picture.unlink()
-        report = rerun(
+        report = again(
             before["tracking_run_id"], changes=["things.box_threshold=0.6"], home=str(folder)
         )
         assert computed(report) == ["things", "stuff_regions", "stuff_masks", "panoptic"]
@@ -122,7 +121,7 @@ def test_an_image_that_is_gone_or_has_changed_costs_a_warning_and_no_result(home
         assert "tabletop.png" in warning and "are shown on white" in warning
 
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(picture)
-        report = rerun(
+        report = again(
             before["tracking_run_id"], changes=["things.box_threshold=0.5"], home=str(folder)
         )
         assert "is no longer the image that was segmented" in report["warnings"][0]
@@ -136,12 +135,12 @@ def test_weights_that_are_gone_leave_the_stages_that_need_none(
     folder, before = home
     monkeypatch.setattr(presets, "BUNDLED", tmp_path / "nowhere")
     loading._load.cache_clear()
-    report = rerun(
+    report = again(
         before["tracking_run_id"], changes=["panoptic.min_stuff_area=0.2"], home=str(folder)
     )
     assert computed(report) == ["panoptic"]
     with pytest.raises(Exception, match="which ships with zeropan, is not there"):
-        rerun(before["tracking_run_id"], changes=["things.box_threshold=0.7"], home=str(folder))
+        again(before["tracking_run_id"], changes=["things.box_threshold=0.7"], home=str(folder))
 
 
 @pytest.mark.parametrize(
@@ -175,8 +174,8 @@ def test_the_command_prints_what_changed(home: Home, zeropan: Callable[..., Any]
     assert "things.box_threshold 0.3 → 0.99" in finished.stdout
     assert "of pixels changed" in finished.stdout
     assert finished.stderr == ""
-    again = report_of(zeropan(*arguments, "--json"))
-    assert computed(again) == []
+    repeated = report_of(zeropan(*arguments, "--json"))
+    assert computed(repeated) == []
 
 
 def test_a_home_without_runs(tmp_path: Path, zeropan: Callable[..., Any]) -> None:

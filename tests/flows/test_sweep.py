@@ -10,9 +10,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from tests.commands import report_of
+from tests.commands import swept as sweep
 from zeropan.errors import BadInput
-from zeropan.flows import sweep_grid as module
-from zeropan.flows.sweep_grid import sweep
+from zeropan.flows import sweep_images as module
 
 GRID = ["things.box_threshold=0.3,0.9", "panoptic.min_stuff_area=0.005,0.2"]
 
@@ -29,7 +29,8 @@ def test_perception_runs_once_and_only_what_differs_is_computed(
     _, report = swept
     # Two images: seven stages, then panoptic alone, then the four steps, then panoptic alone.
     assert [point["computed"] for point in report["points"]] == [14, 2, 8, 2]
-    assert report["task_runs"] == 26
+    # Seven of each image at three points, none at the last, whose images are asked for in full.
+    assert report["task_runs"] == 4 + 2 * 7 * 4
     assert (
         report["best"] == max(report["points"], key=lambda p: p["metrics"]["quality/pq"])["values"]
     )
@@ -59,16 +60,16 @@ def test_a_sweep_that_was_interrupted_goes_on_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    measure = module._Sweep._measure
+    measure = module.Sweep._measure
 
-    def stop_at_the_third(self: Any, number: int, *rest: Any) -> Any:
-        calls.append(number)
-        if number == 2:
+    def stop_at_the_third(self: Any, *rest: Any) -> Any:
+        calls.append(len(calls))
+        if calls[-1] == 2:
             raise KeyboardInterrupt
-        return measure(self, number, *rest)
+        return measure(self, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module._Sweep, "_measure", stop_at_the_third)
+        patch.setattr(module.Sweep, "_measure", stop_at_the_third)
         with pytest.raises(KeyboardInterrupt):
             sweep(GRID, dataset="scenes:300-300", home=str(tmp_path))
     again = sweep(GRID, dataset="scenes:300-300", home=str(tmp_path))

@@ -18,9 +18,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from transformers import CLIPSegConfig, CLIPSegForImageSegmentation
 from typer.testing import CliRunner
-from zeropan.flows.segment_images import segment_images
 
-from tests.commands import STUFF, THINGS
+from tests.commands import STUFF, THINGS, segment
 from tests.hub_server import Hub, serve
 from zeropan.command import models as cli_models
 from zeropan.models.grounding_dino.build import CaptionTokenizer, build_grounding_dino
@@ -131,9 +130,9 @@ def test_the_base_preset_from_a_hub_to_a_label_map(
 
     image = tmp_path / "photograph.jpg"
     Image.fromarray(render_scene(7, height=768, width=1024).image).save(image)
-    report = segment_images(
+    report = segment(
         images=[str(image)],
-        categories={"things": THINGS[:4], "stuff": STUFF},
+        words={"things": THINGS[:4], "stuff": STUFF},
         # Random models are sure of nothing: every box counts, so that every step has work.
         config=PipelineConfig(
             things=ThingsConfig(box_threshold=0, text_threshold=0, max_boxes=4, nms_iou=1)

@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
 
 from zeropan.errors import BadInput
-from zeropan.request.sources import is_collection, list_images
+from zeropan.request.sources import find_images, named_files
+
+
+def locations(sources: list[str], **said: Any) -> list[str]:
+    return list(find_images(sources, **said))
 
 
 @pytest.fixture
@@ -24,7 +29,7 @@ def names(found: list[str], root: Path) -> list[str]:
 
 
 def test_a_folder_is_all_images_below_it_sorted_and_nothing_hidden(folder: Path) -> None:
-    assert names(list_images([str(folder)]), folder) == ["a.jpg", "b.PNG", "sub/c.webp"]
+    assert names(locations([str(folder)]), folder) == ["a.jpg", "b.PNG", "sub/c.webp"]
 
 
 def test_a_relative_source_gives_paths_that_hold_anywhere(
@@ -32,11 +37,11 @@ def test_a_relative_source_gives_paths_that_hold_anywhere(
 ) -> None:
     monkeypatch.chdir(folder)
     for source in ("sub", "sub/*.webp", "sub/c.webp"):
-        assert list_images([source]) == [str(folder / "sub/c.webp")]
+        assert locations([source]) == [str(folder / "sub/c.webp")]
 
 
 def test_a_glob_and_a_file_are_not_counted_twice(folder: Path) -> None:
-    found = list_images([str(folder / "*.jpg"), str(folder / "a.jpg"), str(folder / "**/*.webp")])
+    found = locations([str(folder / "*.jpg"), str(folder / "a.jpg"), str(folder / "**/*.webp")])
     assert names(found, folder) == ["a.jpg", "sub/c.webp"]
 
 
@@ -47,13 +52,13 @@ def test_a_coco_list_finds_its_images(folder: Path, place: str) -> None:
     (target / "k.jpg").write_bytes(b"x")
     listing = folder / "instances.json"
     listing.write_text(json.dumps({"images": [{"id": 1, "file_name": "sub2/k.jpg"}]}))
-    assert list_images([str(listing)]) == [str(target / "k.jpg")]
+    assert locations([str(listing)]) == [str(target / "k.jpg")]
 
 
 def test_a_text_list_may_have_comments_and_absolute_paths(folder: Path) -> None:
     listing = folder / "list.txt"
     listing.write_text(f"# mine\na.jpg\n\n{folder / 'b.PNG'}\nmemory://bucket/x.png\n")
-    found = list_images([str(listing)])
+    found = locations([str(listing)])
     assert found == [str(folder / "a.jpg"), str(folder / "b.PNG"), "memory://bucket/x.png"]
 
 
@@ -62,21 +67,21 @@ def test_a_url_is_a_folder_a_glob_or_a_file() -> None:
     for name in ("p/a.png", "p/.b.png", "p/q/c.jpg", "p/readme"):
         fs.pipe_file(f"/bucket-sources/{name}", b"x")
     base = "memory:///bucket-sources/p"
-    assert list_images([base]) == [f"{base}/a.png", f"{base}/q/c.jpg"]
-    assert list_images([f"{base}/*.png"])[-1] == f"{base}/a.png"
-    assert list_images([f"{base}/q/c.jpg"]) == [f"{base}/q/c.jpg"]
-    assert is_collection([base]) and not is_collection([f"{base}/q/c.jpg"])
+    assert locations([base]) == [f"{base}/a.png", f"{base}/q/c.jpg"]
+    assert locations([f"{base}/*.png"])[-1] == f"{base}/a.png"
+    assert locations([f"{base}/q/c.jpg"]) == [f"{base}/q/c.jpg"]
+    assert named_files([base, f"{base}/q/c.jpg"]) == [f"{base}/q/c.jpg"]
 
 
 def test_the_order_is_random_but_the_same_for_a_seed(folder: Path) -> None:
     for number in range(30):
         (folder / f"{number:02}.png").write_bytes(b"x")
     sorted_, first, again, other = (
-        list_images([str(folder)], shuffle_seed=seed) for seed in (None, 1, 1, 2)
+        locations([str(folder)], shuffle_seed=seed) for seed in (None, 1, 1, 2)
     )
     assert first == again and first != sorted_ and first != other
     assert sorted(first) == sorted(other) == sorted_
-    assert list_images([str(folder)], shuffle_seed=1, limit=5) == first[:5]
+    assert locations([str(folder)], shuffle_seed=1, limit=5) == first[:5]
 
 
 @pytest.mark.parametrize("source", ["", "nothing-*.png", "list.json", "list.txt"])
@@ -84,16 +89,16 @@ def test_a_source_without_images_is_one_sentence(tmp_path: Path, source: str) ->
     (tmp_path / "list.json").write_text('{"images": []}')
     (tmp_path / "list.txt").write_text("# none\n")
     with pytest.raises(BadInput, match=r"holds no .*; check the path"):
-        list_images([str(tmp_path / source)])
+        locations([str(tmp_path / source)])
 
 
 def test_a_json_that_is_no_image_list_says_so(tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text("[1]")
     with pytest.raises(BadInput, match="is no COCO image list"):
-        list_images([str(tmp_path / "list.json")])
+        locations([str(tmp_path / "list.json")])
 
 
 def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
     with pytest.raises(BadInput, match="environment") as caught:
-        list_images(["s3://me:secret@bucket/x"])
+        locations(["s3://me:secret@bucket/x"])
     assert "secret" not in str(caught.value)

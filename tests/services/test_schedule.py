@@ -76,7 +76,9 @@ def settings_for(folder: Path, inbox: Path) -> Path:
     (nightly,) = [one for one in text["deployments"] if one["name"] == "nightly"]
     nightly["parameters"] |= {
         "sources": [str(inbox)],
-        "categories": {"things": ["cup", "nigiri", "lemon"], "stuff": ["wood", "cloth"]},
+        "setup": {
+            "what": {"words": {"things": ["cup", "nigiri", "lemon"], "stuff": ["wood", "cloth"]}}
+        },
     }
     nightly["schedules"][0] |= {"cron": "* * * * *", "active": True}
     path = folder / "prefect.yaml"

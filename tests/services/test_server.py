@@ -36,7 +36,7 @@ def test_a_run_leaves_history_and_artifacts_on_the_server(
         for task in ask(url, "task_runs/filter")
         if task["flow_run_id"] == report["flow_run_id"]
     ]
-    assert sorted(task["state"]["type"] for task in tasks) == ["COMPLETED"] * len(STAGES)
+    assert sorted(task["state"]["type"] for task in tasks) == ["COMPLETED"] * (1 + len(STAGES))
     artifacts = {artifact["key"] for artifact in ask(url, "artifacts/filter")}
     assert {"zeropan-stages", "zeropan-overlay"} <= artifacts
 
@@ -53,13 +53,13 @@ def test_the_deployments_are_accepted(server: dict[str, str]) -> None:
     )  # fmt: skip
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
     found = {d["name"]: d for d in ask(server["PREFECT_API_URL"], "deployments/filter")}
-    assert set(found) == {"nightly", "changed-thresholds", "rerun", "evaluate", "prune"}
+    assert set(found) == {"nightly", "changed-thresholds", "rerun", "evaluate", "shard", "prune"}
     for deployment in found.values():
         (step,) = deployment["pull_steps"]
         assert step["prefect.deployments.steps.set_working_directory"]["directory"] == str(ROOT)
     assert [schedule["active"] for schedule in found["nightly"]["schedules"]] == [False]
     assert found["nightly"]["schedules"][0]["schedule"]["cron"] == "0 2 * * *"
-    changed = found["changed-thresholds"]["parameters"]["config"]
+    changed = found["changed-thresholds"]["parameters"]["setup"]["what"]["config"]
     assert changed["things"]["box_threshold"] == 0.25
     assert "box_threshold" in str(found["nightly"]["parameter_openapi_schema"])
     assert {name for name, one in found.items() if one["schedules"]} == {"nightly", "prune"}

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from zeropan.flows.segment_images import segment_images
 
-from tests.commands import STUFF, THINGS
+from tests.commands import STUFF, THINGS, segment
 from zeropan.flows.rerun_recorded import rerun
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -37,8 +36,8 @@ def runs(
 ) -> tuple[Path, list[dict[str, Any]]]:
     """One image with three thresholds."""
     home = tmp_path_factory.mktemp("home")
-    first = segment_images(
-        images=[str(scene_file)], categories={"things": THINGS, "stuff": STUFF}, home=str(home)
+    first = segment(
+        images=[str(scene_file)], words={"things": THINGS, "stuff": STUFF}, home=str(home)
     )
     others = [
         rerun(first["tracking_run_id"], changes=[f"things.box_threshold={value}"], home=str(home))

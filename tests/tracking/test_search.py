@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
-from zeropan.flows.segment_images import segment_images
 
-from tests.commands import STUFF, THINGS
+from tests.commands import STUFF, THINGS, segment
 from zeropan.flows.rerun_recorded import rerun
 from zeropan.flows.sweep_grid import sweep
 from zeropan.tracking.names import name
@@ -21,12 +20,12 @@ ODD = "茶碗 / 皿, (large)"
 def runs(scene_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     home = tmp_path_factory.mktemp("home")
     words = {"things": [*THINGS, ODD], "stuff": STUFF}
-    first = segment_images(images=[str(scene_file)], categories=words, home=str(home))
+    first = segment(images=[str(scene_file)], words=words, home=str(home))
     again = rerun("latest", changes=["things.box_threshold=0.6"], home=str(home))
     grid = sweep(
         grid=["panoptic.min_stuff_area=0.01,0.02"],
         images=[str(scene_file)],
-        categories=words,
+        words=words,
         home=str(home),
     )
     return {"first": first, "again": again, "sweep": grid, "uri": first["tracking_uri"]}

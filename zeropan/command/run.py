@@ -29,9 +29,10 @@ def run(
     from zeropan.reports.run import RunReport
     from zeropan.reports.terminal import render
     from zeropan.request.inputs import check_named
-    from zeropan.request.sources import named_files
+    from zeropan.request.sources import listed, named_files
 
     setup = setup_of(given)
     check_named(named_files(images), max_pixels=setup.how.max_pixels)
-    report = run_flow("run", verbose, setup.how, sources=images, setup=setup)
+    with listed(images):
+        report = run_flow("run", verbose, setup.how, sources=images, setup=setup)
     show(report, RunReport, render, as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -33,7 +34,7 @@ def sweep(
     """Run every point of a grid of parameters; perception is computed once."""
     from zeropan.request.grid import parse_grid, points
     from zeropan.request.inputs import check_named
-    from zeropan.request.sources import named_files
+    from zeropan.request.sources import listed, named_files
     from zeropan.request.truth_sources import is_dataset, open_source
 
     worded = any(given.words.values())
@@ -45,13 +46,14 @@ def sweep(
         open_source(dataset, home, limit=setup.how.limit, render=False)
     else:
         check_named(named_files(sources), max_pixels=setup.how.max_pixels)
-    report = run_flow(
-        "sweep",
-        verbose,
-        setup.how,
-        grid=grid,
-        images=None if dataset else sources,
-        dataset=dataset,
-        setup=setup,
-    )
+    with listed(sources) if dataset is None else nullcontext():
+        report = run_flow(
+            "sweep",
+            verbose,
+            setup.how,
+            grid=grid,
+            images=None if dataset else sources,
+            dataset=dataset,
+            setup=setup,
+        )
     show_any(report, as_json)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import glob
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
 from zeropan.errors import BadInput, TransientError
@@ -67,17 +69,43 @@ def find_images(
     Raises:
         BadInput: a source does not exist or holds no image.
     """
+    found = _listed_before.get().get(tuple(sources)) or _all_of(sources)
+    images = list(found)
+    if shuffle_seed is not None:
+        random.Random(shuffle_seed).shuffle(images)
+    return {image: found[image] for image in images[:limit]}
+
+
+@contextmanager
+def listed(sources: Sequence[str]) -> Iterator[None]:
+    """List the sources now; whoever asks for them within the block is told what was found.
+
+    A command so refuses what does not exist before it starts a flow, which need not list it anew.
+
+    Raises:
+        BadInput: a source does not exist or holds no image.
+    """
+    token = _listed_before.set({tuple(sources): _all_of(sources)})
+    try:
+        yield
+    finally:
+        _listed_before.reset(token)
+
+
+_listed_before: ContextVar[Mapping[tuple[str, ...], Images]] = ContextVar(
+    "zeropan_listed", default=MappingProxyType({})
+)
+
+
+def _all_of(sources: Sequence[str]) -> Images:
     if not sources:
         raise BadInput("no image was given; name at least one image file or folder")
     refuse_passwords(sources)
     found: Images = {}
     for source in sources:
         found.update(_expand(source))
-    images = list(found)
-    refuse_passwords(images)  # A list's entries are addresses, too.
-    if shuffle_seed is not None:
-        random.Random(shuffle_seed).shuffle(images)
-    return {image: found[image] for image in images[:limit]}
+    refuse_passwords(list(found))  # A list's entries are addresses, too.
+    return found
 
 
 def _expand(source: str) -> Images:

@@ -207,10 +207,18 @@ class PanopticConfig(StageConfig):
 class PipelineConfig(StageConfig):
     """The parameters of the four steps together."""
 
-    things: ThingsConfig = ThingsConfig()
-    stuff_regions: StuffRegionsConfig = StuffRegionsConfig()
-    stuff_masks: StuffMasksConfig = StuffMasksConfig()
-    panoptic: PanopticConfig = PanopticConfig()
+    things: ThingsConfig = Field(
+        default=ThingsConfig(), description="Step 1: boxes of things become masks."
+    )
+    stuff_regions: StuffRegionsConfig = Field(
+        default=StuffRegionsConfig(), description="Step 2: the coarse regions of stuff."
+    )
+    stuff_masks: StuffMasksConfig = Field(
+        default=StuffMasksConfig(), description="Step 3: the regions become masks."
+    )
+    panoptic: PanopticConfig = Field(
+        default=PanopticConfig(), description="Step 4: things and stuff become one label map."
+    )
 
     @classmethod
     def for_method(cls, method: Method) -> PipelineConfig:

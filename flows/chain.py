@@ -19,13 +19,14 @@ from prefect.utilities.annotations import NotSet, quote
 from zeropan.choices import PrecisionChoice
 from zeropan.errors import ArtifactDamaged, ArtifactMissing
 from zeropan.flows.progress import report
+from zeropan.models.loading import resolve_precisions
 from zeropan.models.presets import ModelIdentities
 from zeropan.request.request import Request
 from zeropan.tasks import perception, steps
-from zeropan.tasks.cache import UPSTREAM, StageOutcomeSerializer
+from zeropan.tasks.cache import StageOutcomeSerializer
 from zeropan.tasks.cache_rule import plan_keys
 from zeropan.tasks.pixels import forget
-from zeropan.tasks.work import STAGES, ImageRef, ImageWork, Stage, StageOutcome
+from zeropan.tasks.work import STAGES, UPSTREAM, ImageRef, ImageWork, Stage, StageOutcome
 
 TASKS: dict[Stage, Task[[ImageWork], dict[str, Any]]] = {
     "embed_image": perception.embed_image,
@@ -50,10 +51,11 @@ def plan_work(
     force: tuple[Stage, ...] = (),
 ) -> ImageWork:
     """What the tasks of one image need, with every stage's key; nothing runs."""
-    keys = plan_keys(image.sha256, request.categories, request.config, models)
+    precisions = resolve_precisions(request.preset, device, precision)
+    keys = plan_keys(image, request.categories, request.config, models, precisions)
     return ImageWork(
         image=image,
-        categories=request.categories,
+        categories=request.categories.canonical,
         config=request.config,
         preset=request.preset,
         models={
@@ -61,10 +63,11 @@ def plan_work(
             for role, one in models.items()
         },
         device=device,
-        precision=precision,
+        precisions=precisions,
         store_url=store_url,
         max_pixels=max_pixels,
-        digests={stage: key.digest for stage, key in keys.items()},
+        digests={stage: key.digest for stage, key in keys.stages.items()},
+        word_digests={prompt: key.digest for prompt, key in keys.words.items()},
         force=force,
     )
 
@@ -120,7 +123,7 @@ def _run_once(
         report(done + number, total, stage.replace("_", " "))
         earlier = known.get(work.digests[stage]) if known is not None else None
         if earlier is not None:
-            outcomes.append(earlier.model_copy(update={"how": "cached", "seconds": 0.0}))
+            outcomes.append(earlier.reused())
             continue
         if not as_tasks:
             outcomes.append(StageOutcome.model_validate(TASKS[stage].fn(work)))
@@ -135,7 +138,7 @@ def _run_once(
         states[stage] = state
         outcome = StageOutcome.model_validate(state.result(raise_on_failure=True))
         if state.name == "Cached":
-            outcome = outcome.model_copy(update={"how": "cached", "seconds": 0.0})
+            outcome = outcome.reused()
         if known is not None:
             known[outcome.digest] = outcome
         outcomes.append(outcome)

@@ -212,7 +212,7 @@ def _result(run: RecordedRun, image: ImageRef, categories: Categories) -> Panopt
     return Panoptic(
         panoptic.label_map,
         tuple(
-            replace(s, category_id=numbers[request.categories.by_id(s.category_id).name])
+            replace(s, category_id=numbers[work.categories.by_id(s.category_id).name])
             for s in panoptic.segments_info
         ),
     )

@@ -18,13 +18,13 @@ from zeropan.segmentation.images import load_image, read_image_bytes
 from zeropan.segmentation.records import (
     GroundedBoxes,
     Panoptic,
-    StuffLogits,
     StuffMasks,
     StuffRegions,
     ThingMasks,
     UInt8,
 )
 from zeropan.storage.store import ArtifactStore
+from zeropan.tasks.stages import stuff_logits
 from zeropan.tasks.work import ImageRef, ImageWork, image_digest
 
 
@@ -50,7 +50,7 @@ def read_steps(work: ImageWork) -> tuple[StepRecords, str | None]:
     records = StepRecords(
         image=image,
         grounded=store.read(work.key("ground_things"), GroundedBoxes),
-        stuff_logits=store.read(work.key("score_stuff"), StuffLogits),
+        stuff_logits=stuff_logits(work, store),
         things=store.read(work.key("things"), ThingMasks),
         regions=store.read(work.key("stuff_regions"), StuffRegions),
         stuff=store.read(work.key("stuff_masks"), StuffMasks),

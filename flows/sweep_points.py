@@ -140,7 +140,7 @@ class Sweep:
     def _measure(
         self, number: int, job: Job, point: Point, journal: Journal, known: dict[str, StageOutcome]
     ) -> PointReport:
-        quality = PanopticQuality.of(job.request.categories)
+        quality = PanopticQuality.of(job.request.categories.canonical)
         store = ArtifactStore(job.places.store_url)
         values: dict[str, list[float]] = defaultdict(list)
         outcomes: list[StageOutcome] = []
@@ -150,7 +150,7 @@ class Sweep:
             done = (number * len(job.images) + index) * len(STAGES)
             outcomes += run_chain(work, done=done, total=total, known=known)
             result = store.read(work.key("panoptic"), Panoptic)
-            for name, value in metrics_of(result, job.request.categories).items():
+            for name, value in metrics_of(result, job.request.categories.canonical).items():
                 values[name].append(value)
             if self.truth is not None:
                 quality.add(self.truth(index), result)
@@ -159,7 +159,7 @@ class Sweep:
                 journal.log_pictures(shown.pictures, step=index)
         metrics = {name: sum(each) / len(each) for name, each in values.items()}
         if self.truth is not None:
-            metrics |= quality_metrics(job.request.categories, quality.result())
+            metrics |= quality_metrics(job.request.categories.canonical, quality.result())
         seconds = sum(outcome.seconds for outcome in outcomes)
         journal.log_metrics(metrics | {"run/seconds": seconds})
         return PointReport(

@@ -99,9 +99,7 @@ def plan_keys(
             "config": key_part(config.things),
             "prompt_category_ids": list(thing_ids),
         }
-        | _own(
-            "box_thresholds", categories, lambda one: one.box_threshold if one.isthing else None
-        ),
+        | _own("box_thresholds", (one.box_threshold for one in categories.things)),
     )
     keys["stuff_regions"] = key(
         "stuff_regions",

@@ -126,4 +126,5 @@ def _stored(job: Job, work: ImageWork) -> Marker | None:
 def _perceived(work: ImageWork) -> bool:
     """Whether no task will ask for pixels, unless an artifact turns out to be damaged."""
     store = ArtifactStore(work.store_url)
-    return not work.force and all(store.is_marked(work.key(stage)) for stage in PERCEPTION)
+    keys = [key for stage in PERCEPTION for key in work.artifacts(stage)]
+    return not work.force and all(store.is_marked(key) for key in keys)

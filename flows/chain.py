@@ -19,8 +19,8 @@ from prefect.utilities.annotations import NotSet, quote
 from zeropan.errors import ArtifactDamaged, ArtifactMissing
 from zeropan.flows.progress import report
 from zeropan.tasks import perception, steps
-from zeropan.tasks.cache import UPSTREAM, StageOutcomeSerializer
-from zeropan.tasks.work import STAGES, ImageWork, Stage, StageOutcome
+from zeropan.tasks.cache import StageOutcomeSerializer
+from zeropan.tasks.work import STAGES, UPSTREAM, ImageWork, Stage, StageOutcome
 
 TASKS: dict[Stage, Task[[ImageWork], dict[str, Any]]] = {
     "embed_image": perception.embed_image,
@@ -84,6 +84,6 @@ def _run_once(work: ImageWork, done: int, total: int, as_tasks: bool) -> list[St
         states[stage] = state
         outcome = StageOutcome.model_validate(state.result(raise_on_failure=True))
         if state.name == "Cached":
-            outcome = outcome.model_copy(update={"how": "cached", "seconds": 0.0})
+            outcome = outcome.reused()
         outcomes.append(outcome)
     return outcomes

@@ -96,9 +96,7 @@ class Judge:
     """Panoptic quality, number and work of each image."""
 
     def __post_init__(self) -> None:
-        # Numbered as stages and stored results number them.
-        first = self.job.work(ImageRef(location="", sha256=""))
-        self.categories = first.categories
+        self.categories = self.source.categories
         self.total = PanopticQuality.of(self.categories)
 
     def row(self, row: ImageRow, number: int) -> ImageRow:
@@ -146,7 +144,7 @@ class Judge:
         return truth, result
 
     def _truth(self, number: int) -> GroundTruth:
-        return self.source.truth_for(number, self.categories)
+        return self.source.truth(number)
 
     def _picture(self, pq: float, number: int, work: ImageWork) -> UInt8:
         result = read_result(work)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from zeropan.choices import PrecisionChoice
 from zeropan.errors import ArtifactDamaged, ArtifactMissing
 from zeropan.evaluation.comparison import renumbered
-from zeropan.models.loading import resolve_device
-from zeropan.models.presets import ModelIdentities, find_preset, identities
+from zeropan.models.loading import resolve_device, resolve_precisions
+from zeropan.models.presets import ROLES, ModelIdentities, find_preset, identities
 from zeropan.request.parameters import differences
 from zeropan.request.places import Places
 from zeropan.request.recorded import Origin
@@ -18,6 +19,7 @@ from zeropan.segmentation.records import Panoptic
 from zeropan.storage.keys import artifact_key
 from zeropan.storage.store import ArtifactStore
 from zeropan.tasks.cache_rule import plan_keys
+from zeropan.tasks.cache_rule_0_1 import plan_keys_0_1
 from zeropan.tasks.work import ImageRef, ImageWork, Stage
 
 
@@ -47,6 +49,14 @@ class Job:
             BadConfig: a place or the device is none.
         """
         return cls(setup, Places.of(setup.how), identities(setup.what.preset))
+
+    @property
+    def precision(self) -> PrecisionChoice:
+        """Of the backbones on this machine; "auto" where they do not have one and the same."""
+        what = self.setup.what
+        found = resolve_precisions(what.preset, self.setup.how.device, what.precision)
+        one, *others = set(found.values())
+        return "auto" if others else one
 
     def with_what(self, what: What) -> Job:
         """The same job that asks something else."""
@@ -106,7 +116,7 @@ class Job:
         """32 hex digits that stand for words, parameters and models."""
         what = self.setup.what
         request = {
-            "categories": what.categories.model_dump(mode="json"),
+            "categories": what.categories.canonical.model_dump(mode="json"),
             "config": what.config.model_dump(mode="json"),
             "models": {role: identity.sha256 for role, identity in self.models.items()},
         }
@@ -124,27 +134,49 @@ def plan_work(
     force: tuple[Stage, ...] = (),
 ) -> ImageWork:
     """What the tasks of one image need, with every stage's key; nothing runs."""
-    keys = plan_keys(image.sha256, what.categories, what.config, models)
+    precisions = resolve_precisions(what.preset, device, what.precision)
+    keys = plan_keys(image, what.categories, what.config, models, precisions)
     return ImageWork(
         image=image,
-        categories=what.categories,
+        categories=what.categories.canonical,
         config=what.config,
         preset=what.preset,
-        models={
-            role: {"architecture": one.architecture, "sha256": one.sha256}
-            for role, one in models.items()
-        },
+        models=_plain(models),
         device=device,
-        precision=what.precision,
+        precisions=precisions,
         store_url=store_url,
         max_pixels=max_pixels,
-        digests={stage: key.digest for stage, key in keys.items()},
+        digests={stage: key.digest for stage, key in keys.stages.items()},
+        word_digests={prompt: key.digest for prompt, key in keys.words.items()},
         force=force,
     )
 
 
 def recorded_work(origin: Origin, image: ImageRef, store_url: str, *, max_pixels: int) -> ImageWork:
     """Where a recorded run has its results for an image, by the rule that it made keys by."""
-    return plan_work(
-        image, origin.what, origin.models, store_url, device=origin.device, max_pixels=max_pixels
+    what = origin.what
+    if origin.keys > 1:
+        return plan_work(
+            image, origin.pinned, origin.models, store_url, device="cpu", max_pixels=max_pixels
+        )
+    first = plan_keys_0_1(image.sha256, what.categories, what.config, origin.models)
+    return ImageWork(
+        image=image,
+        categories=what.categories,
+        config=what.config,
+        preset=what.preset,
+        models=_plain(origin.models),
+        device="cpu",
+        precisions=dict.fromkeys(ROLES, "fp32"),
+        store_url=store_url,
+        max_pixels=max_pixels,
+        digests={stage: key.digest for stage, key in first.items()},
+        word_digests={},
     )
+
+
+def _plain(models: ModelIdentities) -> dict[str, dict[str, str]]:
+    return {
+        role: {"architecture": one.architecture, "sha256": one.sha256}
+        for role, one in models.items()
+    }

@@ -324,7 +324,7 @@ def _inputs(job: Job) -> RecordedInputs:
         models=recorded_models(job.models),
         max_pixels=job.setup.how.max_pixels,
         device=job.setup.how.device,
-        precision=job.setup.what.precision,
+        precision=job.precision,
         keys=KEY_RULE,
     )
 

@@ -19,7 +19,6 @@ from zeropan.segmentation.coco_panoptic import coco_json, coco_png
 from zeropan.segmentation.records import (
     GroundedBoxes,
     Panoptic,
-    StuffLogits,
     StuffMasks,
     StuffRegions,
     ThingMasks,
@@ -27,6 +26,7 @@ from zeropan.segmentation.records import (
 )
 from zeropan.storage.store import ArtifactStore
 from zeropan.tasks.pixels import image_pixels
+from zeropan.tasks.stages import stuff_logits
 from zeropan.tasks.work import ImageRef, ImageWork
 
 
@@ -52,7 +52,7 @@ def read_steps(work: ImageWork) -> tuple[StepRecords, str | None]:
     records = StepRecords(
         image=image,
         grounded=store.read(work.key("ground_things"), GroundedBoxes),
-        stuff_logits=store.read(work.key("score_stuff"), StuffLogits),
+        stuff_logits=stuff_logits(work, store),
         things=store.read(work.key("things"), ThingMasks),
         regions=store.read(work.key("stuff_regions"), StuffRegions),
         stuff=store.read(work.key("stuff_masks"), StuffMasks),

@@ -34,7 +34,7 @@ def to_files(record: Record, provenance: Mapping[str, Any]) -> dict[str, bytes]:
     """The files of a Zarr v3 group that holds the record: name within the group → bytes.
 
     Booleans are packed eight to a byte along their last axis; float32 fields that a record names
-    in HALF_PRECISION are stored as float16, and read back as float32.
+    in HALF_PRECISION are stored as float16 where that loses nothing, and read back as float32.
     """
     from zarr.core.buffer import Buffer
     from zarr.core.sync import sync
@@ -56,7 +56,7 @@ def to_files(record: Record, provenance: Mapping[str, Any]) -> dict[str, bytes]:
         names = list(axes[field.name])
         packed = value.dtype == np.bool_
         arrays[field.name] = {"shape": list(value.shape), "packed": packed}
-        if field.name in halves and _fits_half(value):
+        if field.name in halves and _is_half(value):
             arrays[field.name]["half"] = True
             value = value.astype(np.float16)
         if packed:
@@ -159,9 +159,10 @@ async def _read_group(
     return attributes, dict(zip(names, found, strict=True))
 
 
-def _fits_half(array: NDArray[Any]) -> bool:
-    """Whether every value is in half precision's range; one that is not is kept as it is."""
-    return bool(np.abs(array).max(initial=0) <= np.finfo(np.float16).max)
+def _is_half(array: NDArray[Any]) -> bool:
+    """Whether half precision holds every value; what is stored is what was given, bit for bit."""
+    with np.errstate(over="ignore"):
+        return bool(np.array_equal(array.astype(np.float16).astype(array.dtype), array))
 
 
 def _unpacked(array: NDArray[Any], about: Mapping[str, Any]) -> NDArray[Any]:

@@ -13,7 +13,7 @@ import contextlib
 import errno
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -141,9 +141,16 @@ class ArtifactStore:
             self._abandon(marker)
         return winner.ref
 
-    def lease(self, key: ArtifactKey) -> AbstractContextManager[bool]:
-        """Be the one process that computes a key; False where another one has just done it."""
-        return lease(self.files, key, done=lambda: self.find(key) is not None)
+    def lease(
+        self, key: ArtifactKey, *, done: Callable[[], bool] | None = None
+    ) -> AbstractContextManager[bool]:
+        """Be the one process that computes a key; False where another one has just done it.
+
+        Args:
+            key: what is about to be computed.
+            done: whether it is stored by now; by default whether an artifact is, under this key.
+        """
+        return lease(self.files, key, done=done or (lambda: self.find(key) is not None))
 
     def read(self, key: ArtifactKey | ArtifactRef, kind: type[R]) -> R:
         """Read a record, after checking every byte of it.

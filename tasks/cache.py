@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,19 +22,13 @@ from prefect.tasks import exponential_backoff
 from pydantic import Field
 
 from zeropan.errors import ArtifactMissing, TransientError
-from zeropan.models.loading import precision_of, resolve_device
-from zeropan.models.presets import find_preset
-from zeropan.models.published.components import Role
-from zeropan.segmentation.records import Record
-from zeropan.storage.marker import ArtifactRef, Marker
+from zeropan.models.loading import PresetModels
 from zeropan.storage.store import ArtifactStore
 from zeropan.tasks.cache_rule import ALGORITHM_VERSIONS
-from zeropan.tasks.summaries import describe
-from zeropan.tasks.work import How, ImageWork, Stage, StageOutcome
-
-logger = logging.getLogger(__name__)
-
-Compute = Callable[[ImageWork, ArtifactStore], Record]
+from zeropan.tasks.pixels import pixels_of
+from zeropan.tasks.reuse import find_or_compute
+from zeropan.tasks.stages import Means
+from zeropan.tasks.work import ImageWork, Stage, StageOutcome
 
 
 class StageOutcomeSerializer(Serializer):
@@ -60,29 +52,26 @@ class StageOutcomeSerializer(Serializer):
         outcome = json.loads(blob)
         if "error" in outcome:
             raise ArtifactMissing(f"the stage failed with {outcome['error']}: nothing is stored")
-        ref = ArtifactRef(
-            stage=outcome["stage"],
-            digest=outcome["digest"],
-            manifest_sha256=outcome["manifest_sha256"],
-        )
-        if not ArtifactStore(self.store_url).is_whole(ref):
-            raise ArtifactMissing(
-                f"artifact {ref.stage}/{ref.digest} is not whole in {self.store_url}; "
-                "it is computed again"
-            )
+        store = ArtifactStore(self.store_url)
+        for ref in StageOutcome.model_validate(outcome).refs:
+            if not store.is_whole(ref):
+                raise ArtifactMissing(
+                    f"artifact {ref.key} is not whole in {self.store_url}; it is computed again"
+                )
         return outcome
 
 
-def cached_stage(stage: Stage, compute: Compute) -> Task[[ImageWork], dict[str, Any]]:
-    """A Prefect task that stores what `compute` returns, unless it is stored already."""
+def cached_stage(stage: Stage, description: str) -> Task[[ImageWork], dict[str, Any]]:
+    """A Prefect task that stores what a stage computes, unless it is stored already."""
 
     def body(work: ImageWork) -> dict[str, Any]:
-        return _find_or_compute(stage, compute, work).model_dump(mode="json")
+        store = ArtifactStore(work.store_url)
+        return find_or_compute(stage, work, store, means_of(work)).model_dump(mode="json")
 
-    body.__doc__ = compute.__doc__
     return Task(
         body,
         name=stage.replace("_", "-"),
+        description=description,
         version=str(ALGORITHM_VERSIONS[stage]),
         task_run_name=stage.replace("_", "-") + " {work.image.sha256:.8}",
         cache_policy=CacheKeyFnPolicy(cache_key_fn=_key_function(stage)),
@@ -93,6 +82,11 @@ def cached_stage(stage: Stage, compute: Compute) -> Task[[ImageWork], dict[str, 
         retry_jitter_factor=0.5,
         retry_condition_fn=is_transient,
     )
+
+
+def means_of(work: ImageWork) -> Means:
+    """This process's models, and the image's pixels as this process has them."""
+    return Means(PresetModels(work.preset, work.device, work.precisions), pixels_of)
 
 
 def _key_function(stage: Stage) -> Callable[[TaskRunContext, dict[str, Any]], str]:
@@ -120,111 +114,3 @@ def is_transient(
     except Exception:
         return False
     return False
-
-
-def _find_or_compute(stage: Stage, compute: Compute, work: ImageWork) -> StageOutcome:
-    """The artifact under the stage's key: as it is stored, or computed and stored now."""
-    store = ArtifactStore(work.store_url)
-    key = work.key(stage)
-    started = time.perf_counter()
-    if stage in work.force:
-        return _compute(stage, compute, work, store, started)
-    found = store.find(key)
-    if found is not None:
-        return _stored(stage, found, started)
-    damaged = store.is_marked(key)
-    if damaged:
-        logger.warning("artifact %s is damaged in %s: computing it again", key, work.store_url)
-    with store.lease(key) as ours:
-        other = None if ours else store.find(key)
-        if other is not None:
-            return _stored(stage, other, started)
-        return _compute(stage, compute, work, store, started, mended=damaged)
-
-
-def _stored(stage: Stage, found: Marker, started: float) -> StageOutcome:
-    result = found.provenance.get("result")
-    return _outcome(stage, found.ref, "cached", time.perf_counter() - started, result)
-
-
-def _compute(
-    stage: Stage,
-    compute: Compute,
-    work: ImageWork,
-    store: ArtifactStore,
-    started: float,
-    *,
-    mended: bool = False,
-) -> StageOutcome:
-    record = compute(work, store)
-    result = describe(record)
-    provenance = _provenance(stage, work, time.perf_counter() - started, result)
-    ref = store.write(work.key(stage), record, provenance=provenance, replace=stage in work.force)
-    return _outcome(stage, ref, "computed", time.perf_counter() - started, result, mended=mended)
-
-
-def _outcome(
-    stage: Stage,
-    ref: ArtifactRef,
-    how: How,
-    seconds: float,
-    result: Any,
-    *,
-    mended: bool = False,
-) -> StageOutcome:
-    return StageOutcome(
-        stage=stage,
-        digest=ref.digest,
-        manifest_sha256=ref.manifest_sha256,
-        how=how,
-        seconds=seconds,
-        result=result if isinstance(result, dict) else {},
-        mended=mended,
-    )
-
-
-def _provenance(
-    stage: Stage, work: ImageWork, seconds: float, result: dict[str, float]
-) -> dict[str, Any]:
-    own = getattr(work.config, stage, None)
-    return {
-        "image_sha256": work.image.sha256,
-        "parameters": {} if own is None else own.model_dump(mode="json"),
-        "categories": work.categories.model_dump(mode="json"),
-        "models": work.models,
-        "upstream": {
-            other: digest for other, digest in work.digests.items() if other in UPSTREAM[stage]
-        },
-        "algorithm_version": ALGORITHM_VERSIONS[stage],
-        **_arithmetic(stage, work),
-        "seconds": seconds,
-        "result": result,
-    }
-
-
-def _arithmetic(stage: Stage, work: ImageWork) -> dict[str, str]:
-    """Device and precision: they are no part of a key, and may change a result's last digits."""
-    device = resolve_device(work.device)
-    role = _BACKBONES.get(stage)
-    if role is None:
-        return {"device": device, "precision": "fp32"}
-    component = find_preset(work.preset).component(role)
-    return {"device": device, "precision": precision_of(component, device, work.precision)}
-
-
-_BACKBONES: dict[Stage, Role] = {
-    "embed_image": "segmenter",
-    "ground_things": "detector",
-    "score_stuff": "text_segmenter",
-}
-"""The stages that run a backbone; only these use another precision than fp32."""
-UPSTREAM: dict[Stage, tuple[Stage, ...]] = {
-    "embed_image": (),
-    "ground_things": (),
-    "score_stuff": (),
-    "things": ("embed_image", "ground_things"),
-    "stuff_regions": ("score_stuff", "things"),
-    "stuff_masks": ("embed_image", "stuff_regions"),
-    "panoptic": ("things", "stuff_regions", "stuff_masks"),
-}
-"""The stages whose artifacts a stage reads."""

@@ -59,7 +59,7 @@ def small_map() -> Int32:
 def test_exported_scenes_are_read_back_as_they_were(tmp_path: Path) -> None:
     export_scenes(tmp_path / "set", [4, 9], height=64, width=96)
     data = open_coco_dataset(tmp_path / "set" / "annotations" / "panoptic.json")
-    categories = Categories.from_words(THINGS, STUFF)
+    categories = Categories.from_words(THINGS, STUFF).canonical
     assert data.categories == categories
     assert data.file_names == ("scene-000004.png", "scene-000009.png")
     quality = PanopticQuality.of(categories)

@@ -17,9 +17,10 @@ from zeropan.scenes.render import render_scene
 from zeropan.scenes.scene import Scene
 from zeropan.scenes.truth import panoptic_of
 from zeropan.scenes.vocabulary import STUFF, THINGS
+from zeropan.segmentation.asked import Asked
 from zeropan.segmentation.categories import Categories
 from zeropan.segmentation.config import METHOD_NAMES, METHODS, PipelineConfig
-from zeropan.segmentation.panoptic import fuse
+from zeropan.segmentation.pipeline import Perception, run_steps
 from zeropan.segmentation.prompting import MaskPredictions, MaskPrompter
 from zeropan.segmentation.records import (
     Float32,
@@ -29,9 +30,6 @@ from zeropan.segmentation.records import (
     StuffLogits,
     UInt8,
 )
-from zeropan.segmentation.stuff_masks import refine_stuff
-from zeropan.segmentation.stuff_regions import find_stuff_regions
-from zeropan.segmentation.things import segment_things
 
 
 def run(
@@ -42,17 +40,9 @@ def run(
     config: PipelineConfig,
     segmenter: MaskPrompter,
 ) -> Panoptic:
-    things = segment_things(grounded, embedding, categories, config.things, segmenter=segmenter)
-    regions = find_stuff_regions(logits, things, categories, config.stuff_regions)
-    stuff = refine_stuff(
-        regions,
-        embedding,
-        categories,
-        config.stuff_masks,
-        segmenter=segmenter,
-        seed_material="key",
-    )
-    return fuse(things, regions, stuff, categories, config.panoptic)
+    """The four steps; the words are in canonical order already."""
+    perception = Perception(embedding, grounded, logits)
+    return run_steps(perception, Asked(categories, config, "image"), segmenter).panoptic
 
 
 def grounded_of(

@@ -24,7 +24,14 @@ def hint(tmp_path: Path) -> dict[str, Any]:
         StuffRegions(np.ones((4, 4), np.int32), np.ones((4, 4), np.float16)),
         provenance={},
     )
-    return {**ref.to_json(), "how": "computed", "seconds": 1.0, "result": {}}
+    return {
+        "stage": ref.stage,
+        "digest": ref.digest,
+        "artifacts": {ref.digest: ref.manifest_sha256},
+        "how": "computed",
+        "seconds": 1.0,
+        "result": {},
+    }
 
 
 def test_a_hint_to_a_whole_artifact_is_taken(tmp_path: Path, hint: dict[str, Any]) -> None:
@@ -41,7 +48,7 @@ def test_any_other_hint_is_refused(tmp_path: Path, hint: dict[str, Any], fault: 
     if fault == "chunk changed":
         next(tmp_path.rglob("label_map/c/0/0")).write_bytes(b"changed")
     if fault == "another manifest":
-        blob = serializer.dumps(hint | {"manifest_sha256": "0" * 64})
+        blob = serializer.dumps(hint | {"artifacts": {hint["digest"]: "0" * 64}})
     if fault == "no store":
         serializer = StageOutcomeSerializer(store_url=str(tmp_path / "elsewhere"))
     with pytest.raises(ArtifactMissing, match="computed again"):

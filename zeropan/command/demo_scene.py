@@ -64,7 +64,7 @@ def conclude(demo: DemoScene, report: dict[str, Any], console: Console) -> None:
     """Say how good the result is, since a rendered scene has an exact truth, and what is next."""
     run = RunReport.model_validate(report)
     things, stuff = words(demo.scene)
-    categories = Categories.from_words(things, stuff)
+    categories = Categories.from_words(things, stuff).canonical
     result = _read_panoptic(run)
     quality = PanopticQuality.of(categories)
     quality.add(GroundTruth.of(panoptic_of(demo.scene, categories)), result)

@@ -138,7 +138,7 @@ def open_coco_dataset(json_path: Path, png_folder: Path | None = None) -> CocoDa
     pairs = tuple((image, by_image[i]) for i, image in images.items() if i in by_image)
     if not pairs:
         raise BadInput(f"{json_path} has no annotated image; name another file")
-    categories = categories_of(file.categories)
+    categories = categories_of(file.categories).canonical
     by_name = {c.name: i for i, c in enumerate(categories.ordered, start=1)}
     return CocoDataset(
         json_path=json_path,

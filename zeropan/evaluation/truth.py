@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from zeropan.errors import RecordError
-from zeropan.segmentation.categories import Categories
 from zeropan.segmentation.records import Int32, Panoptic
 
 
@@ -51,20 +50,4 @@ class GroundTruth:
         return cls(
             panoptic.label_map,
             tuple(TruthSegment(info.id, info.category_id) for info in panoptic.segments_info),
-        )
-
-    def renumbered(self, before: Categories, after: Categories) -> GroundTruth:
-        """The same truth with another list's ids for the same names.
-
-        Args:
-            before: the categories whose ids it has.
-            after: those whose ids it gets; every name of `before` is among them.
-        """
-        numbers = {category.name: i for i, category in enumerate(after.ordered, start=1)}
-        return replace(
-            self,
-            segments=tuple(
-                replace(segment, category_id=numbers[before.by_id(segment.category_id).name])
-                for segment in self.segments
-            ),
         )

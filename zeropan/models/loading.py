@@ -8,10 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from zeropan.choices import Precision
+from zeropan.choices import Precision, PrecisionChoice
 from zeropan.errors import BadConfig
 from zeropan.models.precision import resolve_precision
-from zeropan.models.presets import TINY, find_preset, folder_of
+from zeropan.models.presets import TINY, find_preset, folder_of, parse_preset
 from zeropan.models.protocols import BoxDetector, CoarseTextSegmenter, PromptableSegmenter
 from zeropan.models.published.components import Component, Kind, Role
 
@@ -41,6 +41,53 @@ def segmenter(preset: str, device: str, precision: str = "auto") -> PromptableSe
 def text_segmenter(preset: str, device: str, precision: str = "auto") -> CoarseTextSegmenter:
     """The preset's model that scores pixels for words."""
     found: CoarseTextSegmenter = _model("text_segmenter", preset, device, precision)
+    return found
+
+
+class PresetModels:
+    """The three models of a preset; each is loaded when it is first asked for, once a process.
+
+    Args:
+        preset: its name, such as "tiny".
+        device: auto, or a device as torch names it.
+        precisions: the arithmetic of each model's backbone.
+    """
+
+    def __init__(self, preset: str, device: str, precisions: Mapping[Role, Precision]) -> None:
+        self._preset, self._device, self._precisions = preset, device, dict(precisions)
+
+    @property
+    def detector(self) -> BoxDetector:
+        """Finds boxes for words."""
+        return detector(self._preset, self._device, self._precisions["detector"])
+
+    @property
+    def segmenter(self) -> PromptableSegmenter:
+        """Embeds an image, and turns boxes and points into masks."""
+        return segmenter(self._preset, self._device, self._precisions["segmenter"])
+
+    @property
+    def text_segmenter(self) -> CoarseTextSegmenter:
+        """Scores pixels for words."""
+        return text_segmenter(self._preset, self._device, self._precisions["text_segmenter"])
+
+
+def resolve_precisions(
+    preset: str, device: str, precision: PrecisionChoice
+) -> dict[Role, Precision]:
+    """The arithmetic of each of a preset's backbones on this machine; no weights are needed.
+
+    Raises:
+        BadConfig: no such preset, or "auto" has to ask a device that is not here.
+    """
+    found: dict[Role, Precision] = {}
+    for component in parse_preset(preset).components:
+        if precision != "auto":
+            found[component.role] = precision
+        elif component in TINY:
+            found[component.role] = "fp32"
+        else:
+            found[component.role] = precision_of(component, resolve_device(device), precision)
     return found
 
 

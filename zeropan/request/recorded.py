@@ -90,9 +90,15 @@ class Origin:
     name: str
     what: What
     models: ModelIdentities
-    device: str
+    precision: PrecisionChoice
+    """Of the backbones; "auto" only where the preset's are too small for any but fp32."""
     keys: int
     """Under which rule its results are stored."""
+
+    @property
+    def pinned(self) -> What:
+        """What was asked, with the precision that "auto" was on the machine of the run."""
+        return self.what.model_copy(update={"precision": self.precision})
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,7 @@ class RecordedRun:
             name=self.found.name,
             what=self.what,
             models=self.inputs.identities,
-            device=self.inputs.device,
+            precision=self.inputs.precision,
             keys=self.inputs.keys,
         )
 

@@ -20,13 +20,10 @@ class Source:
 
     name: str
     categories: Categories
+    """Canonical, as results are: their ids are those of the truth."""
     locations: list[str]
     truth: Callable[[int], GroundTruth]
     """The truth of the n-th image."""
-
-    def truth_for(self, number: int, categories: Categories) -> GroundTruth:
-        """The truth of the n-th image with these categories' ids; they have the same names."""
-        return self.truth(number).renumbered(self.categories, categories)
 
 
 def open_source(
@@ -100,7 +97,7 @@ def _scenes(dataset: str, home: Path, limit: int | None, render: bool) -> Source
     from zeropan.scenes.vocabulary import STUFF, THINGS
 
     seeds = list(scene_range(dataset))[:limit]
-    categories = Categories.from_words(THINGS, STUFF)
+    categories = Categories.from_words(THINGS, STUFF).canonical
     folder = home / "scenes"
     paths = [folder / f"scene-{seed:06d}.png" for seed in seeds]
     if render:

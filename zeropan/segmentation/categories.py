@@ -26,6 +26,12 @@ class Category(BaseModel):
         le=1,
         description="Overrides things.box_threshold for this category; 0 to 1.",
     )
+    background_threshold: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Overrides stuff_regions.background_threshold for this stuff category; 0 to 1.",
+    )
     min_area: float | None = Field(
         default=None,
         ge=0,
@@ -42,7 +48,10 @@ class Category(BaseModel):
 
 
 class Categories(BaseModel):
-    """Things and stuff, in the order the user gave them. Ids are 1 to n, things first."""
+    """Things and stuff, in the order the user gave them. Ids are 1 to n, things first.
+
+    Models, keys and stored records only ever see `canonical` categories.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -86,6 +95,11 @@ class Categories(BaseModel):
                 )
             seen[name] = category.isthing
         for category in (*things, *stuff):
+            if category.isthing and category.background_threshold is not None:
+                raise BadCategories(
+                    f"thing category {category.name!r} has a background_threshold, which only "
+                    "stuff has; give it a box_threshold or leave it out"
+                )
             if category.isthing != (category in things):
                 raise BadCategories(
                     f"category {category.name!r} is marked as "
@@ -97,6 +111,19 @@ class Categories(BaseModel):
                     + "; move it to the other list"
                 )
         return cls(things=tuple(things), stuff=tuple(stuff))
+
+    @property
+    def canonical(self) -> Categories:
+        """The same categories with the same names, in the order that keys and records know.
+
+        Things first, then stuff, each sorted by its prompts, which are sorted as well and named
+        once each; so neither the order of words nor that of synonyms has a meaning, and a name
+        has none. What has equal prompts is told apart by its own thresholds.
+        """
+        return Categories(
+            things=tuple(sorted(map(_sorted_prompts, self.things), key=_place)),
+            stuff=tuple(sorted(map(_sorted_prompts, self.stuff), key=_place)),
+        )
 
     @property
     def ordered(self) -> tuple[Category, ...]:
@@ -128,6 +155,16 @@ class Categories(BaseModel):
         first = len(self.things) + 1
         stuff = [first + i for i, category in enumerate(self.stuff) for _ in category.prompts]
         return tuple(things), tuple(stuff)
+
+
+def _sorted_prompts(category: Category) -> Category:
+    return category.model_copy(update={"prompts": tuple(sorted(set(category.prompts)))})
+
+
+def _place(category: Category) -> tuple[object, ...]:
+    """What a category is sorted by; its name comes last, and only tells equal categories apart."""
+    own = (category.box_threshold, category.background_threshold, category.min_area)
+    return category.prompts, tuple(-1.0 if value is None else value for value in own), category.name
 
 
 def _clean(words: Iterable[str]) -> list[str]:

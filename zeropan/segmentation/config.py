@@ -1,7 +1,8 @@
 """The parameters of the four steps: one frozen pydantic model each.
 
 The same models feed the command line, the Prefect UI's form, the YAML file, the cache key and
-MLflow. A field that is here changes a result; nothing else (paths, devices, log levels) is.
+MLflow. A field that is here changes a result; nothing else (paths, devices, log levels) is. A field
+that is added to a stage names its `neutral` value, and enters a key only where it differs from it.
 
 `METHODS` holds the two named methods: "default" and "reference", the public proof of concept
 panoptic-segment-anything (segments-ai, Apache-2.0), as far as it is well defined.
@@ -9,7 +10,7 @@ panoptic-segment-anything (segments-ai, Apache-2.0), as far as it is well define
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,6 +23,27 @@ class StageConfig(BaseModel):
     """Base of every stage's parameters: frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def neutral(value: object) -> dict[str, Any]:
+    """For `json_schema_extra` of a field that is added to a stage later: the value without effect.
+
+    Where the field has it, results are those of the time before the field, and so are the keys.
+    """
+    return {"neutral": value}
+
+
+def key_part(config: StageConfig) -> dict[str, Any]:
+    """What of a stage's parameters enters its key, as JSON values.
+
+    Every field, but for those that were added later and have their neutral value.
+    """
+    values = config.model_dump(mode="json")
+    for name, field in type(config).model_fields.items():
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and "neutral" in extra and values[name] == extra["neutral"]:
+            del values[name]
+    return values
 
 
 class ThingsConfig(StageConfig):

@@ -9,8 +9,9 @@ with the axis names of `AXES`, every other field as JSON.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +49,8 @@ class ImageEmbedding:
 
     AXES: ClassVar[dict[str, tuple[str, ...]]] = {"features": ("channel", "grid_y", "grid_x")}
     HALF_PRECISION: ClassVar[frozenset[str]] = frozenset({"features"})
-    """A store may keep 11 bits of mantissa: benchmarks/half_precision.py measures that masks stay
-    the same."""
+    """`pipeline` rounds these to 11 bits of mantissa, and a store keeps no more where that loses
+    nothing: benchmarks/half_precision.py measures that masks stay the same."""
 
     features: Float32
     """float32 (C, h, w): the encoder's output for the padded input square."""
@@ -121,6 +122,31 @@ class StuffLogits:
     def __post_init__(self) -> None:
         _expect("logits", self.logits, (len(self.prompts), None, None), np.float32)
         _expect_size("image_size", self.image_size)
+
+    def split(self) -> tuple[StuffLogits, ...]:
+        """One record for each prompt."""
+        return tuple(
+            StuffLogits(np.array(self.logits[i : i + 1]), (prompt,), self.image_size)
+            for i, prompt in enumerate(self.prompts)
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[StuffLogits], image_size: tuple[int, int]) -> StuffLogits:
+        """The parts' planes in their order; without parts, no plane of an image of (H, W).
+
+        Raises:
+            RecordError: a part is of another image size or has another grid.
+        """
+        for part in parts:
+            expected = (image_size, parts[0].logits.shape[1:])
+            if (part.image_size, part.logits.shape[1:]) != expected:
+                raise RecordError(
+                    f"logits: expected an image and a grid of {expected[0]} and {expected[1]}, "
+                    f"got {part.image_size} and {part.logits.shape[1:]}; join words of one image"
+                )
+        planes = [part.logits for part in parts] or [np.zeros((0, 1, 1), dtype=np.float32)]
+        prompts = tuple(prompt for part in parts for prompt in part.prompts)
+        return cls(np.concatenate(planes), prompts, image_size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,3 +270,20 @@ class Panoptic:
 Record = (
     ImageEmbedding | GroundedBoxes | StuffLogits | ThingMasks | StuffRegions | StuffMasks | Panoptic
 )
+
+R = TypeVar("R", bound=Record)
+
+
+def rounded(record: R) -> R:
+    """The record with its HALF_PRECISION fields rounded to what float16 can hold.
+
+    So that what is computed with is what a store keeps. A field with a value beyond half
+    precision's range stays as it is; the dtype stays float32.
+    """
+    names: frozenset[str] = getattr(record, "HALF_PRECISION", frozenset())
+    changes: dict[str, Any] = {}
+    for name in names:
+        values = getattr(record, name)
+        if np.abs(values).max(initial=0) <= np.finfo(np.float16).max:
+            changes[name] = values.astype(np.float16).astype(np.float32)
+    return replace(record, **changes) if changes else record

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,9 +36,14 @@ class PointPrompt:
     """float32 (R, 2): points that are not to be in the mask."""
 
 
-def make_rng(seed: int, seed_material: str) -> np.random.Generator:
-    """A generator seeded by the configured seed and by what names the work, such as its key."""
-    digest = hashlib.sha256(f"{seed}:{seed_material}".encode()).digest()
+def make_rng(seed: int, image_sha256: str, prompts: Sequence[str]) -> np.random.Generator:
+    """The generator of one word's points in one image.
+
+    Seeded by the configured seed, the image's digest and the word's prompts, so that neither
+    another threshold nor another word draws a word's points anew.
+    """
+    material = json.dumps([seed, image_sha256, list(prompts)])
+    digest = hashlib.sha256(material.encode()).digest()
     return np.random.default_rng(int.from_bytes(digest, "big"))
 
 
@@ -71,12 +77,20 @@ def spread_prompts(regions: StuffRegions, config: StuffMasksConfig) -> Iterator[
 
 
 def random_prompts(
-    regions: StuffRegions, config: StuffMasksConfig, *, rng: np.random.Generator
+    regions: StuffRegions,
+    config: StuffMasksConfig,
+    *,
+    rng_of: Callable[[int], np.random.Generator],
 ) -> Iterator[PointPrompt]:
     """One prompt for each category's whole eroded region, drawn in proportion to its scores.
 
     As in the proof of concept, the largest eroded region gets `points_per_region` points and the
     others as many fewer as they are smaller; a region that vanishes prompts nothing.
+
+    Args:
+        regions: the coarse regions.
+        config: sampling and erosion.
+        rng_of: the generator of a category, by its id.
     """
     label_map = regions.label_map
     side = config.erosion_px or 2 * round(config.erosion * min(label_map.shape)) + 1
@@ -88,7 +102,7 @@ def random_prompts(
         if count == 0:
             continue
         eroded = _eroded(label_map, label, side, config)
-        points = draw_points(eroded, regions.scores, count, rng=rng)
+        points = draw_points(eroded, regions.scores, count, rng=rng_of(label))
         yield PointPrompt(label, points, np.zeros((0, 2), dtype=np.float32))
 
 
@@ -150,7 +164,7 @@ def refine_stuff(
     config: StuffMasksConfig,
     *,
     segmenter: MaskPrompter,
-    seed_material: str,
+    image_sha256: str,
 ) -> StuffMasks:
     """Step 3: sample points in every stuff region and unite the segmenter's answers to them.
 
@@ -164,7 +178,7 @@ def refine_stuff(
         categories: what the regions' ids mean.
         config: sampling, erosion, and how the segmenter's outputs become one mask.
         segmenter: answers the points.
-        seed_material: names the work, so that different images draw different points.
+        image_sha256: names the image, so that different images draw different points.
 
     Raises:
         RecordError: regions and embedding are of different image sizes, or an id is no stuff.
@@ -175,10 +189,14 @@ def refine_stuff(
             "find the regions in the image that was embedded"
         )
     _expect_stuff_ids(regions, categories)
+
+    def rng_of(category_id: int) -> np.random.Generator:
+        return make_rng(config.seed, image_sha256, categories.by_id(category_id).prompts)
+
     prompts = (
         spread_prompts(regions, config)
         if config.sampling == "spread"
-        else random_prompts(regions, config, rng=make_rng(config.seed, seed_material))
+        else random_prompts(regions, config, rng_of=rng_of)
     )
     masks: dict[int, Bool] = {}
     points: dict[int, list[Float32]] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from scipy import ndimage
@@ -12,23 +14,60 @@ from zeropan.segmentation.config import StuffRegionsConfig
 from zeropan.segmentation.records import Bool, Float32, Int32, StuffLogits, StuffRegions, ThingMasks
 
 
-def best_stuff(stuff: StuffLogits, prompt_category_ids: tuple[int, ...]) -> tuple[Int32, Float32]:
-    """The best stuff category of every pixel, and its logit.
+def thresholds_of(categories: Categories, config: StuffRegionsConfig) -> list[float]:
+    """The least probability, 0 to 1, of each of `stuff_prompts`: its category's own, or the common.
+
+    Where no category has its own, all are equal.
+    """
+    return [
+        config.background_threshold
+        if category.background_threshold is None
+        else category.background_threshold
+        for category in categories.stuff
+        for _ in category.prompts
+    ]
+
+
+def best_stuff(
+    stuff: StuffLogits, prompt_category_ids: Sequence[int], thresholds: Sequence[float]
+) -> tuple[Int32, Float32]:
+    """The best stuff category of every pixel among those that reach their threshold there.
 
     The planes are resized one at a time, so that memory does not grow with the word list. Equal
     logits go to the prompt that comes first.
 
+    Args:
+        stuff: logits of C prompts.
+        prompt_category_ids: the category id of each prompt.
+        thresholds: the least probability of each prompt, 0 to 1.
+
     Returns:
-        int32 (H, W) category ids, 0 if there are no prompts, and float32 (H, W) logits, -inf then.
+        int32 (H, W) category ids, 0 where there is none, and float32 (H, W) probabilities, 0 there.
     """
     ids = np.zeros(stuff.image_size, dtype=np.int32)
     best = np.full(stuff.image_size, -np.inf, dtype=np.float32)
-    for plane, category_id in zip(stuff.logits, prompt_category_ids, strict=True):
+    differ = len(set(thresholds)) > 1
+    for plane, category_id, least in zip(
+        stuff.logits, prompt_category_ids, thresholds, strict=True
+    ):
         logits = resize_bilinear(plane, stuff.image_size)
         better = logits > best
+        if differ:
+            better &= probability(logits) >= least
         ids[better] = category_id
         np.copyto(best, logits, where=better)
-    return ids, best
+    probabilities = probability(best)
+    if thresholds and not differ:
+        # One threshold for all: that of the best word decides, and is looked at once.
+        ids[probabilities < thresholds[0]] = 0
+    probabilities[ids == 0] = 0
+    return ids, probabilities
+
+
+def probability(logits: Float32) -> Float32:
+    """Logits to probabilities, float32 of the same shape; -inf to 0."""
+    found: Float32 = torch.sigmoid(torch.from_numpy(logits)).numpy()
+    return found
 
 
 def resize_bilinear(plane: Float32, size: tuple[int, int]) -> Float32:
@@ -67,10 +106,10 @@ def find_stuff_regions(
             f"masks: expected (n, {stuff.image_size[0]}, {stuff.image_size[1]}), "
             f"got {things.masks.shape}; take things and stuff from the same image"
         )
-    ids, logits = best_stuff(stuff, categories.prompt_category_ids[1])
-    probabilities = torch.sigmoid(torch.from_numpy(logits)).numpy()
+    ids, probabilities = best_stuff(
+        stuff, categories.prompt_category_ids[1], thresholds_of(categories, config)
+    )
     out = union_grown(things.masks, config.thing_margin_px)
-    out |= (probabilities < config.background_threshold) | (ids == 0)
     ids[out] = 0
     probabilities[out] = 0
     return StuffRegions(label_map=ids, scores=probabilities.astype(np.float16))

@@ -2,7 +2,8 @@
 
 Lüddecke and Ecker, "Image Segmentation Using Text and Image Prompts", CVPR 2022, in the
 implementation of transformers. Its own forward pass repeats the image for every prompt; here the
-vision tower runs once an image, and only the small decoder runs once a prompt.
+vision tower runs once an image, and only the small decoder runs once a prompt. Prompts are answered
+one at a time, so that an answer never depends on what else is asked.
 
 Frames: the published model was made for pictures that are stretched to its S x S pixels; (h, w) is
 then (S, S). A model whose preprocessor_config.json says "do_pad" keeps a picture's shape: the long
@@ -14,6 +15,8 @@ columns are exactly the picture: they are the grid that `score` returns, stretch
 from __future__ import annotations
 
 import json
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +37,8 @@ from zeropan.models.protocols import ModelIdentity
 from zeropan.segmentation.records import StuffLogits, UInt8
 
 _PREPROCESSOR = "preprocessor_config.json"
-_PROMPTS_AT_ONCE = 8
+EMBEDDINGS_KEPT = 4096
+"""Text embeddings that an adapter keeps, the ones last used; 8 MiB at 512 numbers each."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,8 @@ class ClipSegSegmenter:
         self.device = device
         self.precision: Precision = precision
         self._identity = identity
+        self._embeddings: OrderedDict[str, Tensor] = OrderedDict()
+        self._turn = threading.Lock()
 
     @classmethod
     def load(
@@ -151,34 +157,45 @@ class ClipSegSegmenter:
         height, width = image.shape[:2]
         h, w = self.preprocessing.input_size(height, width)
         logits = torch.empty((len(prompts), h, w), dtype=torch.float32)
-        done = 0
-        for planes in self._decode(image, prompts) if prompts else ():
-            logits[done : done + len(planes)] = planes[:, :h, :w].float().cpu()
-            done += len(planes)
+        # Threads take turns: the tokenizer and the embeddings are shared.
+        with self._turn:
+            for number, plane in enumerate(self._decode(image, prompts) if prompts else ()):
+                logits[number] = plane[:h, :w].float().cpu()
         return StuffLogits(
             logits=logits.numpy(), prompts=tuple(prompts), image_size=(height, width)
         )
 
     def _decode(self, image: UInt8, prompts: Sequence[str]) -> Iterator[Tensor]:
-        """Yield (at most 8, S, S) logits of one prompt after the other."""
-        clip = self.model.clip
+        """Yield (S, S) logits of one prompt after the other.
+
+        One at a time, in both towers: in a batch the last bits of a word's plane, and of its
+        embedding, would depend on its companions.
+        """
         with torch.inference_mode(), encoder_precision(self.device, self.precision):
-            vision = clip.vision_model(
+            vision = self.model.clip.vision_model(
                 pixel_values=self.preprocessing(image).to(self.device), output_hidden_states=True
             )
             # The first hidden state is the embedding, before any layer.
             activations = [vision.hidden_states[i + 1] for i in self.model.extract_layers]
-            words = clip.get_text_features(**self._tokens(prompts)).pooler_output
-            for chunk in words.split(_PROMPTS_AT_ONCE):
-                repeated = [one.expand(len(chunk), -1, -1) for one in activations]
-                logits = self.model.decoder(repeated, chunk).logits
-                yield logits.reshape(len(chunk), *logits.shape[-2:])
+            for prompt in prompts:
+                logits = self.model.decoder(activations, self._embedding(prompt)).logits
+                yield logits.reshape(logits.shape[-2:])
 
-    def _tokens(self, prompts: Sequence[str]) -> dict[str, Tensor]:
+    def _embedding(self, prompt: str) -> Tensor:
+        """The text tower's answer to a prompt, (1, D); computed once, as long as it is in use."""
+        known = self._embeddings.get(prompt)
+        if known is None:
+            known = self.model.clip.get_text_features(**self._tokens(prompt)).pooler_output
+            self._embeddings[prompt] = known
+        self._embeddings.move_to_end(prompt)
+        while len(self._embeddings) > EMBEDDINGS_KEPT:
+            self._embeddings.popitem(last=False)
+        return known
+
+    def _tokens(self, prompt: str) -> dict[str, Tensor]:
         text: Any = self.model.config.text_config
         tokens = self.tokenizer(
-            list(prompts),
-            padding=True,
+            [prompt],
             truncation=True,
             max_length=text.max_position_embeddings,
             return_tensors="pt",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def hint(tmp_path: Path) -> dict[str, Any]:
         StuffRegions(np.ones((4, 4), np.int32), np.ones((4, 4), np.float16)),
         provenance={},
     )
-    return {**ref.to_json(), "how": "computed", "seconds": 1.0, "result": {}}
+    return {**asdict(ref), "how": "computed", "seconds": 1.0, "result": {}}
 
 
 def test_a_hint_to_a_whole_artifact_is_taken(tmp_path: Path, hint: dict[str, Any]) -> None:

@@ -212,11 +212,6 @@ class PipelineConfig(StageConfig):
     stuff_masks: StuffMasksConfig = StuffMasksConfig()
     panoptic: PanopticConfig = PanopticConfig()
 
-    @classmethod
-    def for_method(cls, method: Method) -> PipelineConfig:
-        """The parameters of a named method."""
-        return METHODS[method]
-
 
 METHODS: dict[Method, PipelineConfig] = {
     "default": PipelineConfig(),

@@ -31,7 +31,7 @@ from zeropan.segmentation.records import Record
 from zeropan.storage.marker import ArtifactRef, Marker
 from zeropan.storage.store import ArtifactStore
 from zeropan.tasks.cache_rule import ALGORITHM_VERSIONS
-from zeropan.tasks.summaries import describe
+from zeropan.tasks.summaries import key_figures
 from zeropan.tasks.work import How, ImageWork, Stage, StageOutcome
 
 logger = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ def _compute(
     mended: bool = False,
 ) -> StageOutcome:
     record = compute(work, store)
-    result = describe(record)
+    result = key_figures(record)
     provenance = _provenance(stage, work, time.perf_counter() - started, result)
     ref = store.write(work.key(stage), record, provenance=provenance, replace=stage in work.force)
     return _outcome(stage, ref, "computed", time.perf_counter() - started, result, mended=mended)

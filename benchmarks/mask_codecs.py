@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.buffer.cpu import Buffer
 from zarr.codecs import BloscCodec, ZstdCodec
-from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
 Masks = np.ndarray[Any, np.dtype[np.bool_]]

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from zeropan.errors import ArtifactDamaged, RecordError
 from zeropan.segmentation.records import Record
+from zeropan.storage.background import wait_for
 
 SCHEMA = 1
 """Raised when the layout of the files changes; raise every stage's algorithm version with it, so
@@ -36,8 +37,7 @@ def to_files(record: Record, provenance: Mapping[str, Any]) -> dict[str, bytes]:
     Booleans are packed eight to a byte along their last axis; float32 fields that a record names
     in HALF_PRECISION are stored as float16 where that loses nothing, and read back as float32.
     """
-    from zarr.core.buffer import Buffer
-    from zarr.core.sync import sync
+    from zarr.buffer.cpu import Buffer
 
     arrays: dict[str, dict[str, Any]] = {}
     fields: dict[str, Any] = {}
@@ -70,7 +70,7 @@ def to_files(record: Record, provenance: Mapping[str, Any]) -> dict[str, bytes]:
         "fields": fields,
         "provenance": dict(provenance),
     }
-    sync(_write_group(contents, values, attributes))
+    wait_for(_write_group(contents, values, attributes))
     return {name: buffer.to_bytes() for name, buffer in contents.items()}
 
 
@@ -79,7 +79,7 @@ async def _write_group(
     values: Mapping[str, tuple[NDArray[Any], list[str]]],
     attributes: dict[str, Any],
 ) -> None:
-    """All arrays at once: a trip to Zarr's own thread for each costs more than its bytes."""
+    """All arrays at once: a trip to the loop's thread for each costs more than its bytes."""
     from zarr.api.asynchronous import create_group
     from zarr.codecs import ZstdCodec
     from zarr.storage import MemoryStore
@@ -107,11 +107,9 @@ def from_files(files: Mapping[str, bytes], kind: type[R]) -> R:
     Raises:
         ArtifactDamaged: the files hold another kind of record, or none.
     """
-    from zarr.core.sync import sync
-
     cls: Any = kind
     try:
-        attributes, arrays = sync(_read_group(files))
+        attributes, arrays = wait_for(_read_group(files))
         if attributes["record"] != kind.__name__ or attributes["zeropan_schema"] != SCHEMA:
             raise ArtifactDamaged(
                 f"expected a {kind.__name__} of schema {SCHEMA}, got a {attributes['record']} of "
@@ -138,11 +136,11 @@ async def _read_group(
     """The group's attributes and arrays, all arrays at once."""
     from zarr import AsyncArray
     from zarr.api.asynchronous import open_group
-    from zarr.core.buffer import cpu
+    from zarr.buffer.cpu import Buffer
     from zarr.storage import MemoryStore
 
     memory = MemoryStore(
-        store_dict={name: cpu.Buffer.from_bytes(data) for name, data in files.items()},
+        store_dict={name: Buffer.from_bytes(data) for name, data in files.items()},
         read_only=True,
     )
     group = await open_group(memory, mode="r", zarr_format=3)

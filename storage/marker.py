@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,19 +23,6 @@ class ArtifactRef:
     def key(self) -> ArtifactKey:
         """The key alone."""
         return ArtifactKey(self.stage, self.digest)
-
-    def to_json(self) -> dict[str, str]:
-        """Plain values."""
-        return {
-            "stage": self.stage,
-            "digest": self.digest,
-            "manifest_sha256": self.manifest_sha256,
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> ArtifactRef:
-        """From plain values."""
-        return cls(value["stage"], value["digest"], value["manifest_sha256"])
 
 
 @dataclass(frozen=True)

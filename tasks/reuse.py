@@ -15,7 +15,7 @@ from zeropan.storage.keys import ArtifactKey
 from zeropan.storage.marker import ArtifactRef, Marker
 from zeropan.tasks.cache_rule import ALGORITHM_VERSIONS
 from zeropan.tasks.stages import Means, Reader, compute
-from zeropan.tasks.summaries import describe
+from zeropan.tasks.summaries import key_figures
 from zeropan.tasks.work import UPSTREAM, ImageWork, Stage, StageOutcome
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def _compute(
     seconds = (time.perf_counter() - started) / len(keys)
     done = {}
     for key, record in zip(keys, records, strict=True):
-        result = describe(record)
+        result = key_figures(record)
         provenance = _provenance(stage, key, work) | {"seconds": seconds, "result": result}
         ref = store.write(key, record, provenance=provenance, replace=stage in work.force)
         done[key] = ref, result

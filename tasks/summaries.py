@@ -16,7 +16,7 @@ from zeropan.segmentation.records import (
 )
 
 
-def describe(record: Record) -> dict[str, float]:
+def key_figures(record: Record) -> dict[str, float]:
     """Counts, and shares of the image between 0 and 1, that say what came out of a stage."""
     match record:
         case ImageEmbedding():

@@ -22,11 +22,11 @@ STAGES: list[type[StageConfig]] = [
 
 def test_every_method_is_named_and_the_default_is_the_default() -> None:
     assert set(METHODS) == set(METHOD_NAMES)
-    assert PipelineConfig.for_method("default") == PipelineConfig()
+    assert METHODS["default"] == PipelineConfig()
 
 
 def test_the_reference_has_the_published_thresholds() -> None:
-    reference = PipelineConfig.for_method("reference")
+    reference = METHODS["reference"]
     assert (reference.things.box_threshold, reference.things.text_threshold) == (0.3, 0.25)
     assert reference.stuff_regions.background_threshold == 0.1
     assert (reference.stuff_masks.erosion_px, reference.stuff_masks.points_per_region) == (20, 1000)

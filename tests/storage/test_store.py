@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,8 +37,6 @@ from zeropan.storage.keys import ArtifactKey, artifact_key
 from zeropan.storage.layout import SETTING, pack, unpack
 from zeropan.storage.store import ArtifactStore
 from zeropan.storage.upkeep import entries, prune, resolve, verify
-
-MakeStore = Callable[[], ArtifactStore]
 
 
 @pytest.fixture(params=["local", "memory", "local, zip"])

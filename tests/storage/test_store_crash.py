@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,7 @@ def test_racing_processes_agree_on_one_artifact(tmp_path: Path) -> None:
     assert len(lines) == ROUNDS * WRITERS
     store = ArtifactStore(str(tmp_path))
     for number in range(ROUNDS):
-        refs = [ArtifactRef.from_json(line["ref"]) for line in lines if line["round"] == number]
+        refs = [ArtifactRef(**line["ref"]) for line in lines if line["round"] == number]
         found = store.find(key(number))
         assert found is not None and set(refs) == {found.ref}
         assert len(list((tmp_path / str(key(number))).iterdir())) == 1
@@ -152,7 +153,7 @@ def race_writers(store: ArtifactStore) -> None:
             os.close(go)
             os.read(begin, 1)  # Returns in all of them at once, when the parent closes its end.
             ref = store.write(key(number), record(seed), provenance={})
-            say(json.dumps({"round": number, "ref": ref.to_json()}))
+            say(json.dumps({"round": number, "ref": asdict(ref)}))
 
         children = [fork(lambda seed=seed: write(seed)) for seed in range(WRITERS)]  # type: ignore[misc]
         os.close(begin)

@@ -242,11 +242,6 @@ class PipelineConfig(StageConfig):
         default=PanopticConfig(), description="Step 4: things and stuff become one label map."
     )
 
-    @classmethod
-    def for_method(cls, method: Method) -> PipelineConfig:
-        """The parameters of a named method."""
-        return METHODS[method]
-
 
 METHODS: dict[Method, PipelineConfig] = {
     "default": PipelineConfig(),

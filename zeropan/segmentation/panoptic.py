@@ -63,11 +63,11 @@ def fuse(
         scores.append(mean_score(regions, category_id) if known is None else known)
     return Panoptic(
         label_map=label_map,
-        segments_info=describe(label_map, category_ids, scores, categories),
+        segments_info=segment_infos(label_map, category_ids, scores, categories),
     )
 
 
-def describe(
+def segment_infos(
     label_map: Int32, category_ids: list[int], scores: list[float], categories: Categories
 ) -> tuple[SegmentInfo, ...]:
     """Area and box of every segment 1 to n of a label map, with its category and score."""

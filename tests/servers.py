@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -19,10 +21,22 @@ from zeropan.tracking.ui import ui_command, ui_environment
 PREFECT = [sys.executable, "-m", "prefect"]
 
 
+_ports = itertools.count(random.SystemRandom().randrange(1000))
+
+
 def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """A port on loopback that nobody else is given.
+
+    Each worker of a test session counts through a range of its own, below the ports that the
+    system gives to whoever asks for any; so between this and the server's start nobody takes it.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for number in _ports:
+        port = 20_000 + 1000 * (worker % 10) + number % 1000
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("there is no port left")
 
 
 class Server:

@@ -2,13 +2,19 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format bench deploy clean
+.PHONY: demo test test-all lint format bench deploy clean
 
 demo: $(VENV)/installed
 	$(BIN)/zeropan demo
 
+# The whole behaviour, in two workers; what is heavy is left to test-all.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not heavy"
+
+# What `make test` leaves out, and the laws again with many more examples; nothing else twice.
+test-all: $(VENV)/installed
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m heavy
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m law --hypothesis-profile thorough
 
 lint: $(VENV)/installed
 	$(BIN)/ruff format --check .

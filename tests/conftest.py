@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["tests.commands"]
 
@@ -25,6 +26,11 @@ os.environ["OMP_NUM_THREADS"] = "1" if "PYTEST_XDIST_WORKER" in os.environ else 
 for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "ZEROPAN_HOME", "ZEROPAN_STORE"):
     os.environ.pop(name, None)
 
+# `make test` tries a few examples of each law, `make test-all` many.
+settings.register_profile("quick", max_examples=20, deadline=None)
+settings.register_profile("thorough", max_examples=300, deadline=None)
+settings.load_profile("quick")
+
 BARE_NAMES = {
     "flows", "tasks", "storage", "models", "segmentation", "tracking", "evaluation", "scenes",
 }  # fmt: skip
@@ -36,3 +42,18 @@ def no_second_copy() -> Iterator[None]:
     """At the session's end: nothing was imported by a bare name."""
     yield
     assert not BARE_NAMES & sys.modules.keys()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test that Hypothesis draws for is a law."""
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("law")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Where nothing is missing, a skipped test is a fault; the summary names it with its reason."""
+    if os.environ.get("ZEROPAN_NO_SKIPS") and exitstatus == pytest.ExitCode.OK:
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None and reporter.stats.get("skipped"):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED

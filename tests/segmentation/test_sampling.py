@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
@@ -21,7 +21,6 @@ def inside(points: Float32, mask: Bool) -> bool:
     return bool(mask[rows, columns].all())
 
 
-@settings(deadline=None)
 @given(MASKS, st.integers(1, 20), st.floats(0, 9))
 def test_spread_points_lie_inside_and_differ(mask: Bool, count: int, erosion: float) -> None:
     points = spread_points(mask, count, erosion_px=erosion)
@@ -72,7 +71,6 @@ def test_a_line_that_coarse_sampling_would_miss_has_points() -> None:
     assert inside(spread_points(mask, 4, erosion_px=3), mask)
 
 
-@settings(deadline=None)
 @given(MASKS, st.integers(0, 8))
 def test_square_erosion_is_the_proof_of_concepts(mask: Bool, side: int) -> None:
     kernel = np.ones((side, side)) if side else np.ones((1, 1))
@@ -99,7 +97,6 @@ def test_pixels_without_scores_are_drawn_alike() -> None:
 
 
 @given(MASKS, st.integers(0, 2**32 - 1))
-@settings(deadline=None)
 def test_drawn_points_lie_inside_and_follow_the_seed(mask: Bool, seed: int) -> None:
     scores = np.full(mask.shape, 0.5, dtype=np.float32)
     first, second = (
@@ -117,7 +114,6 @@ def test_drawn_points_are_the_same_bytes_for_ever() -> None:
     assert points.tolist() == [[26.5, 39.5], [18.5, 47.5], [1.5, 44.5], [36.5, 23.5]]
 
 
-@settings(deadline=None)
 @given(MASKS, st.floats(0, 12))
 def test_parts_partition_a_mask_largest_first(mask: Bool, min_area: float) -> None:
     parts = list(connected_parts(mask, min_area))
@@ -166,7 +162,6 @@ def test_crumbs_go_and_the_largest_part_stays() -> None:
     np.testing.assert_array_equal(drop_crumbs(mask, 0), mask)
 
 
-@settings(deadline=None)
 @given(MASKS, st.floats(0, 20))
 def test_cleaning_is_done_once_for_all(mask: Bool, area: float) -> None:
     filled, kept = fill_holes(mask, area), drop_crumbs(mask, area)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
@@ -108,7 +108,6 @@ def test_records_of_other_images_or_words_are_refused() -> None:
         find_stuff_regions(logits, things_of([], (4, 5)), WOOD_AND_SKY, StuffRegionsConfig())
 
 
-@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(1, 1), (1, 40), (33, 7), (20, 30)]))
 def test_agrees_with_the_proof_of_concept(seed: int, size: tuple[int, int]) -> None:
     """There, a plane full of the threshold competes with all planes, resized at once."""

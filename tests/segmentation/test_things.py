@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import ArrayLike
@@ -104,7 +104,6 @@ def test_an_iou_of_one_keeps_even_equal_boxes() -> None:
     assert suppress_duplicates(boxes, max_iou=1.0, max_count=9).tolist() == [0, 1, 2]
 
 
-@settings(deadline=None)
 @given(
     hnp.arrays(np.float32, st.tuples(st.integers(0, 12), st.just(2)), elements=st.integers(0, 9)),
     st.floats(0, 1),
@@ -188,7 +187,6 @@ def test_other_prompts_and_other_images_are_refused() -> None:
         segment_things(answer, other, CUP_AND_EGG, ThingsConfig(), segmenter=prompter)
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_the_order_of_queries_does_not_matter(data: st.DataObject) -> None:
     count = data.draw(st.integers(0, 8))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -70,7 +70,6 @@ SIZES = st.one_of(
 WORDS = st.sampled_from([[], ["a"], ["a", "b"]])
 
 
-@settings(deadline=None, max_examples=80)
 @given(SIZES, WORDS, WORDS, st.integers(0, 8), st.sampled_from(METHOD_NAMES), st.integers(0, 999))
 def test_any_image_and_any_words_in_any_order_of_queries(
     size: tuple[int, int],

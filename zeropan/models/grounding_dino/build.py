@@ -8,12 +8,13 @@ and nothing is fetched.
 from __future__ import annotations
 
 import importlib
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -25,6 +26,8 @@ from zeropan.models.grounding_dino.captions import SPECIAL_TOKENS, Encoding
 
 _BUILDING = threading.Lock()
 """The package's module is changed while a model is built; one model at a time."""
+_IMPORTING = threading.RLock()
+"""What the package imports is changed while it is imported; one import at a time."""
 
 
 class CaptionTokenizer:
@@ -74,9 +77,32 @@ def quiet_package() -> Iterator[None]:
         yield
 
 
+_VISUALIZER = "groundingdino.util.visualizer"
+
+
+@contextmanager
+def _without_drawing() -> Iterator[None]:
+    """Within the block, the package's module that draws is an empty one.
+
+    The model's module imports a class of it and never uses it. Left out with it are OpenCV, which
+    asks for the system's libGL (an empty container has none), matplotlib and pycocotools.
+    """
+    if _VISUALIZER in sys.modules:
+        yield
+        return
+    stand_in = ModuleType(_VISUALIZER)
+    stand_in.COCOVisualizer = None  # type: ignore[attr-defined]
+    sys.modules[_VISUALIZER] = stand_in
+    try:
+        yield
+    finally:
+        # Whoever wants to draw with the package finds the real one.
+        del sys.modules[_VISUALIZER]
+
+
 def package(name: str) -> Any:
     """A module of groundingdino-py, such as "models.GroundingDINO.groundingdino"."""
-    with quiet_package():
+    with _IMPORTING, quiet_package(), _without_drawing():
         return importlib.import_module(f"groundingdino.{name}")
 
 

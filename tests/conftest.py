@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 pytest_plugins = ["tests.commands"]
 
@@ -19,3 +23,15 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "2")
 for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "ZEROPAN_HOME", "ZEROPAN_STORE"):
     os.environ.pop(name, None)
+
+BARE_NAMES = {
+    "flows", "tasks", "storage", "models", "segmentation", "tracking", "evaluation", "scenes",
+}  # fmt: skip
+"""What must be imported as `zeropan.<name>`; by these names a second copy is loaded."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_second_copy() -> Iterator[None]:
+    """At the session's end: nothing was imported by a bare name."""
+    yield
+    assert not BARE_NAMES & sys.modules.keys()

@@ -58,7 +58,8 @@ def segment(scene: Scene, categories: Categories, preset: str) -> Panoptic:
 
 def found(scene: Scene, categories: Categories, result: Panoptic) -> Iterator[tuple[str, bool]]:
     """Each coloured thing's phrase, and whether a segment of that phrase matches it."""
-    names = {info.id: categories.canonical.by_id(info.category_id).name for info in result.segments_info}
+    words = categories.canonical
+    names = {info.id: words.by_id(info.category_id).name for info in result.segments_info}
     label_map: Int32 = result.label_map
     for thing in scene.segments:
         if thing.phrase not in PHRASES:

@@ -99,7 +99,8 @@ def main() -> None:
         rows: list[tuple[float, ...]] = []
         seconds = 0.0
         for number, scene in enumerate(scenes):
-            regions, masks, spent = refined(scene, change(scene.perception.stuff), config, given.preset)
+            stuff = change(scene.perception.stuff)
+            regions, masks, spent = refined(scene, stuff, config, given.preset)
             seconds += spent
             both = [
                 without_things(label_map, scene)

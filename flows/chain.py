@@ -24,8 +24,8 @@ from zeropan.models.presets import ModelIdentities
 from zeropan.request.request import Request
 from zeropan.tasks import perception, steps
 from zeropan.tasks.cache import StageOutcomeSerializer
-from zeropan.tasks.cache_rule import plan_keys
 from zeropan.tasks.pixels import forget
+from zeropan.tasks.planning import ChosenModels, plan_image
 from zeropan.tasks.work import STAGES, UPSTREAM, ImageRef, ImageWork, Stage, StageOutcome
 
 TASKS: dict[Stage, Task[[ImageWork], dict[str, Any]]] = {
@@ -51,25 +51,13 @@ def plan_work(
     force: tuple[Stage, ...] = (),
 ) -> ImageWork:
     """What the tasks of one image need, with every stage's key; nothing runs."""
-    precisions = resolve_precisions(request.preset, device, precision)
-    keys = plan_keys(image, request.categories, request.config, models, precisions)
-    return ImageWork(
-        image=image,
-        categories=request.categories.canonical,
-        config=request.config,
-        preset=request.preset,
-        models={
-            role: {"architecture": one.architecture, "sha256": one.sha256}
-            for role, one in models.items()
-        },
-        device=device,
-        precisions=precisions,
-        store_url=store_url,
-        max_pixels=max_pixels,
-        digests={stage: key.digest for stage, key in keys.stages.items()},
-        word_digests={prompt: key.digest for prompt, key in keys.words.items()},
-        force=force,
+    chosen = ChosenModels(
+        request.preset, models, resolve_precisions(request.preset, device, precision), device
     )
+    return plan_image(
+        image, request.categories, request.config, chosen,
+        store_url=store_url, max_pixels=max_pixels, force=force,
+    )  # fmt: skip
 
 
 def below(stage: Stage) -> tuple[Stage, ...]:

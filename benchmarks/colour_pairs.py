@@ -18,17 +18,15 @@ from typing import Literal
 import numpy as np
 
 from zeropan.choices import Pairs
-from zeropan.models.loading import detector, segmenter, text_segmenter
+from zeropan.models.loading import PresetModels, resolve_precisions
 from zeropan.models.presets import find_preset
 from zeropan.scenes.render import render_scene
 from zeropan.scenes.scene import Scene
 from zeropan.scenes.vocabulary import COLOURED_THINGS, COLOURS, HELD_OUT_PAIRS, STUFF, THINGS
+from zeropan.segmentation import pipeline
+from zeropan.segmentation.asked import Asked
 from zeropan.segmentation.categories import Categories
-from zeropan.segmentation.panoptic import fuse
 from zeropan.segmentation.records import Int32, Panoptic
-from zeropan.segmentation.stuff_masks import refine_stuff
-from zeropan.segmentation.stuff_regions import find_stuff_regions
-from zeropan.segmentation.things import segment_things
 
 Prompting = Literal["present and four others", "all 40 phrases"]
 PLAIN = [name for name in THINGS if name not in COLOURED_THINGS]
@@ -54,22 +52,14 @@ def prompts_for(scene: Scene, prompting: Prompting) -> list[str]:
 def segment(scene: Scene, categories: Categories, preset: str) -> Panoptic:
     """The four steps with the preset's default parameters."""
     config = find_preset(preset).config_for("default")
-    prompter = segmenter(preset, "auto")
-    grounded = detector(preset, "auto").ground(scene.image, categories.thing_prompts)
-    logits = text_segmenter(preset, "auto").score(scene.image, categories.stuff_prompts)
-    embedding = prompter.embed(scene.image)
-    things = segment_things(grounded, embedding, categories, config.things, segmenter=prompter)
-    regions = find_stuff_regions(logits, things, categories, config.stuff_regions)
-    stuff = refine_stuff(
-        regions, embedding, categories, config.stuff_masks,
-        segmenter=prompter, seed_material="benchmark",
-    )  # fmt: skip
-    return fuse(things, regions, stuff, categories, config.panoptic)
+    models = PresetModels(preset, "auto", resolve_precisions(preset, "auto", "auto"))
+    return pipeline.segment(scene.image, Asked.of(categories, config), models).panoptic
 
 
 def found(scene: Scene, categories: Categories, result: Panoptic) -> Iterator[tuple[str, bool]]:
     """Each coloured thing's phrase, and whether a segment of that phrase matches it."""
-    names = {info.id: categories.by_id(info.category_id).name for info in result.segments_info}
+    words = categories.canonical
+    names = {info.id: words.by_id(info.category_id).name for info in result.segments_info}
     label_map: Int32 = result.label_map
     for thing in scene.segments:
         if thing.phrase not in PHRASES:

@@ -12,51 +12,39 @@ import argparse
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.method import CATEGORIES, Perceived, perceive, score
 from zeropan.evaluation.comparison import changed_pixels
 from zeropan.evaluation.comparison import compare as compare_results
-from zeropan.models.loading import segmenter
+from zeropan.models.loading import PresetModels, resolve_precisions, segmenter
 from zeropan.models.presets import find_preset
+from zeropan.scenes.render import render_scene
+from zeropan.segmentation.asked import Asked
 from zeropan.segmentation.config import PipelineConfig
-from zeropan.segmentation.panoptic import fuse
+from zeropan.segmentation.pipeline import run_steps
 from zeropan.segmentation.records import Panoptic
-from zeropan.segmentation.stuff_masks import refine_stuff
-from zeropan.segmentation.stuff_regions import find_stuff_regions
-from zeropan.segmentation.things import segment_things
 
 
-def rounded(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """To half precision and back."""
-    return values.astype(np.float16).astype(np.float32)
-
-
-def as_stored(scene: Perceived) -> Perceived:
-    """What the store gives back of a scene's model outputs."""
-    return replace(
-        scene,
-        embedding=replace(scene.embedding, features=rounded(scene.embedding.features)),
-        stuff=replace(scene.stuff, logits=rounded(scene.stuff.logits)),
-    )
+def exactly(seeds: range, preset: str) -> list[Perceived]:
+    """Perception in 32 bits, without the pipeline's rounding of what is stored."""
+    models = PresetModels(preset, "auto", resolve_precisions(preset, "auto", "fp32"))
+    found = []
+    for scene in perceive(seeds, preset, "fp32"):
+        image = render_scene(seeds[len(found)]).image
+        perception = replace(
+            scene.perception,
+            embedding=models.segmenter.embed(image),
+            stuff=models.text_segmenter.score(image, CATEGORIES.stuff_prompts),
+        )
+        found.append(replace(scene, perception=perception))
+    return found
 
 
 def result(scene: Perceived, config: PipelineConfig, preset: str) -> Panoptic:
     """The four steps."""
-    prompter = segmenter(preset, "auto")
-    things = segment_things(
-        scene.grounded, scene.embedding, CATEGORIES, config.things, segmenter=prompter
-    )
-    regions = find_stuff_regions(scene.stuff, things, CATEGORIES, config.stuff_regions)
-    stuff = refine_stuff(
-        regions,
-        scene.embedding,
-        CATEGORIES,
-        config.stuff_masks,
-        segmenter=prompter,
-        seed_material="benchmark",
-    )
-    return fuse(things, regions, stuff, CATEGORIES, config.panoptic)
+    return run_steps(
+        scene.perception, Asked(CATEGORIES, config), segmenter(preset, "auto")
+    ).panoptic
 
 
 def main() -> None:
@@ -68,10 +56,10 @@ def main() -> None:
     first, last = (int(part) for part in given.scenes.split("-"))
     seeds = range(first, last + 1)
     config = find_preset(given.preset).config_for("default")
-    exact = perceive(seeds, given.preset, "fp32")
+    exact = exactly(seeds, given.preset)
     variants = {
         "32 bits": exact,
-        "embedding and heat maps stored in 16 bits": [as_stored(scene) for scene in exact],
+        "embedding and heat maps stored in 16 bits": perceive(seeds, given.preset, "fp32"),
         "backbones in bfloat16": perceive(seeds, given.preset, "bf16"),
     }
     before = [result(scene, config, given.preset) for scene in exact]

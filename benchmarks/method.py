@@ -17,23 +17,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.bootstrap import SceneCounts, difference_interval
+from zeropan.choices import PrecisionChoice
 from zeropan.evaluation.panoptic_quality import PanopticQuality, QualityReport
 from zeropan.evaluation.truth import GroundTruth
-from zeropan.models.loading import detector, segmenter, text_segmenter
+from zeropan.models.loading import PresetModels, resolve_precisions, segmenter
 from zeropan.models.presets import find_preset
 from zeropan.request.parameters import parse_override
 from zeropan.scenes.render import render_scene
 from zeropan.scenes.truth import panoptic_of
 from zeropan.scenes.vocabulary import STUFF, THINGS
+from zeropan.segmentation.asked import Asked
 from zeropan.segmentation.categories import Categories
 from zeropan.segmentation.config import METHODS, PipelineConfig
-from zeropan.segmentation.panoptic import fuse
-from zeropan.segmentation.records import GroundedBoxes, ImageEmbedding, StuffLogits
-from zeropan.segmentation.stuff_masks import refine_stuff
-from zeropan.segmentation.stuff_regions import find_stuff_regions
-from zeropan.segmentation.things import segment_things
+from zeropan.segmentation.pipeline import Perception, run_steps
+from zeropan.segmentation.pipeline import perceive as perceive_image
 
-CATEGORIES = Categories.from_words(THINGS, STUFF)
+CATEGORIES = Categories.from_words(THINGS, STUFF).canonical
 
 DIFFERENCES: dict[str, tuple[str, ...]] = {
     "a prompt's score is the mean of its tokens": ("things.token_score",),
@@ -63,9 +62,7 @@ class Perceived:
     """One scene's model outputs, before any threshold, and its truth."""
 
     truth: GroundTruth
-    grounded: GroundedBoxes
-    embedding: ImageEmbedding
-    stuff: StuffLogits
+    perception: Perception
 
 
 @dataclass(frozen=True)
@@ -79,21 +76,14 @@ class Row:
     """Of the four steps, a scene."""
 
 
-def perceive(seeds: range, preset: str, precision: str = "auto") -> list[Perceived]:
+def perceive(seeds: range, preset: str, precision: PrecisionChoice = "auto") -> list[Perceived]:
     """Run the three backbones once a scene."""
+    models = PresetModels(preset, "auto", resolve_precisions(preset, "auto", precision))
     found = []
     for seed in seeds:
         scene = render_scene(seed)
-        found.append(
-            Perceived(
-                GroundTruth.of(panoptic_of(scene, CATEGORIES)),
-                detector(preset, "auto", precision).ground(scene.image, CATEGORIES.thing_prompts),
-                segmenter(preset, "auto", precision).embed(scene.image),
-                text_segmenter(preset, "auto", precision).score(
-                    scene.image, CATEGORIES.stuff_prompts
-                ),
-            )
-        )
+        truth = GroundTruth.of(panoptic_of(scene, CATEGORIES))
+        found.append(Perceived(truth, perceive_image(scene.image, CATEGORIES, models)))
     return found
 
 
@@ -105,19 +95,7 @@ def score(name: str, scenes: list[Perceived], config: PipelineConfig, preset: st
     seconds = 0.0
     for scene in scenes:
         started = time.perf_counter()
-        things = segment_things(
-            scene.grounded, scene.embedding, CATEGORIES, config.things, segmenter=prompter
-        )
-        regions = find_stuff_regions(scene.stuff, things, CATEGORIES, config.stuff_regions)
-        stuff = refine_stuff(
-            regions,
-            scene.embedding,
-            CATEGORIES,
-            config.stuff_masks,
-            segmenter=prompter,
-            seed_material="benchmark",
-        )
-        result = fuse(things, regions, stuff, CATEGORIES, config.panoptic)
+        result = run_steps(scene.perception, Asked(CATEGORIES, config), prompter).panoptic
         seconds += time.perf_counter() - started
         alone = PanopticQuality.of(CATEGORIES)
         alone.add(scene.truth, result)

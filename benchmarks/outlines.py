@@ -24,11 +24,10 @@ from zeropan.evaluation.boundary import boundary_f, boundary_iou
 from zeropan.models.loading import segmenter
 from zeropan.models.presets import find_preset
 from zeropan.scenes.render import render_scene
+from zeropan.segmentation import pipeline
+from zeropan.segmentation.asked import Asked
 from zeropan.segmentation.config import PipelineConfig
 from zeropan.segmentation.records import Bool, Int32, StuffLogits, StuffMasks, StuffRegions
-from zeropan.segmentation.stuff_masks import refine_stuff
-from zeropan.segmentation.stuff_regions import find_stuff_regions
-from zeropan.segmentation.things import segment_things
 
 GRID = 22
 
@@ -52,15 +51,12 @@ def refined(
 ) -> tuple[StuffRegions, StuffMasks, float]:
     """Steps 1 to 3: the regions, SAM's masks for them, and step 3's seconds."""
     prompter = segmenter(preset, "auto")
-    things = segment_things(
-        scene.grounded, scene.embedding, CATEGORIES, config.things, segmenter=prompter
-    )
-    regions = find_stuff_regions(stuff, things, CATEGORIES, config.stuff_regions)
+    ask = Asked(CATEGORIES, config)
+    embedding, grounded = scene.perception.embedding, scene.perception.grounded
+    things = pipeline.things(embedding, grounded, ask, prompter)
+    regions = pipeline.stuff_regions(stuff, things, ask)
     started = time.perf_counter()
-    masks = refine_stuff(
-        regions, scene.embedding, CATEGORIES, config.stuff_masks,
-        segmenter=prompter, seed_material="benchmark",
-    )  # fmt: skip
+    masks = pipeline.stuff_masks(embedding, regions, ask, prompter)
     return regions, masks, time.perf_counter() - started
 
 
@@ -103,7 +99,8 @@ def main() -> None:
         rows: list[tuple[float, ...]] = []
         seconds = 0.0
         for number, scene in enumerate(scenes):
-            regions, masks, spent = refined(scene, change(scene.stuff), config, given.preset)
+            stuff = change(scene.perception.stuff)
+            regions, masks, spent = refined(scene, stuff, config, given.preset)
             seconds += spent
             both = [
                 without_things(label_map, scene)

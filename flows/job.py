@@ -18,8 +18,8 @@ from zeropan.request.setup import Setup, What
 from zeropan.segmentation.records import Panoptic
 from zeropan.storage.keys import artifact_key
 from zeropan.storage.store import ArtifactStore
-from zeropan.tasks.cache_rule import plan_keys
 from zeropan.tasks.cache_rule_0_1 import plan_keys_0_1
+from zeropan.tasks.planning import ChosenModels, plan_image
 from zeropan.tasks.work import ImageRef, ImageWork, Stage
 
 
@@ -135,21 +135,11 @@ def plan_work(
 ) -> ImageWork:
     """What the tasks of one image need, with every stage's key; nothing runs."""
     precisions = resolve_precisions(what.preset, device, what.precision)
-    keys = plan_keys(image, what.categories, what.config, models, precisions)
-    return ImageWork(
-        image=image,
-        categories=what.categories.canonical,
-        config=what.config,
-        preset=what.preset,
-        models=_plain(models),
-        device=device,
-        precisions=precisions,
-        store_url=store_url,
-        max_pixels=max_pixels,
-        digests={stage: key.digest for stage, key in keys.stages.items()},
-        word_digests={prompt: key.digest for prompt, key in keys.words.items()},
-        force=force,
-    )
+    chosen = ChosenModels(what.preset, models, precisions, device)
+    return plan_image(
+        image, what.categories, what.config, chosen,
+        store_url=store_url, max_pixels=max_pixels, force=force,
+    )  # fmt: skip
 
 
 def recorded_work(origin: Origin, image: ImageRef, store_url: str, *, max_pixels: int) -> ImageWork:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from zeropan.errors import ArtifactDamaged, ArtifactMissing
 from zeropan.models.loading import resolve_device
 from zeropan.models.published.components import Role
 from zeropan.segmentation.records import Record
@@ -16,7 +17,7 @@ from zeropan.storage.marker import ArtifactRef, Marker
 from zeropan.tasks.cache_rule import ALGORITHM_VERSIONS
 from zeropan.tasks.stages import Means, Reader, compute
 from zeropan.tasks.summaries import key_figures
-from zeropan.tasks.work import UPSTREAM, ImageWork, Stage, StageOutcome
+from zeropan.tasks.work import STAGES, UPSTREAM, ImageWork, Stage, StageOutcome
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +81,23 @@ def find_or_compute(stage: Stage, work: ImageWork, store: Shelf, means: Means) -
             missing = [key for key in keys if key not in found]
         refs = _compute(stage, missing, work, store, means)
     return _outcome(stage, work, found, refs, started, mended=any(key in refs for key in damaged))
+
+
+def run_stages(work: ImageWork, store: Shelf, means: Means) -> list[StageOutcome]:
+    """All stages of one image, in order; nothing where the result is stored and nothing is forced.
+
+    Raises:
+        ArtifactMissing, ArtifactDamaged: artifacts vanish faster than they are computed.
+        StoreError: a record cannot be stored.
+    """
+    if not work.force and store.find(work.key("panoptic")) is not None:
+        return []
+    try:
+        return [find_or_compute(stage, work, store, means) for stage in STAGES]
+    except (ArtifactMissing, ArtifactDamaged):
+        # Something upstream was damaged after it had been looked at; it is computed again now.
+        # A third pass would only hide a real fault.
+        return [find_or_compute(stage, work, store, means) for stage in STAGES]
 
 
 def _find(store: Shelf, keys: Sequence[ArtifactKey]) -> dict[ArtifactKey, Marker]:

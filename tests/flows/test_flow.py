@@ -27,7 +27,7 @@ ALL_THINGS = (
     "nigiri", "maki", "cup", "plate", "bowl", "box", "egg", "lemon", "tomato", "cookie", "spoon",
     "chopsticks",
 )  # fmt: skip
-CATEGORIES = Categories.from_words(ALL_THINGS, STUFF)
+CATEGORIES = Categories.from_words(ALL_THINGS, STUFF).canonical
 
 
 @pytest.fixture(scope="module")

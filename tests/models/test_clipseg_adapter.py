@@ -23,6 +23,9 @@ from transformers import (
 from zeropan.errors import RecordError, WeightsDamaged, WeightsMissing
 from zeropan.models.clipseg.adapter import ClipSegSegmenter, Preprocessing
 from zeropan.models.folders import folder_identity
+from zeropan.models.presets import BUNDLED
+from zeropan.scenes.render import render_scene
+from zeropan.scenes.vocabulary import STUFF
 
 SIZE = 48
 # A mean of exactly this colour makes padding equal to a painted border.
@@ -338,3 +341,32 @@ def test_the_model_may_see_more_pixels_than_it_has_positions(copy: Path) -> None
     (copy / "preprocessor_config.json").write_text('{"size": 64, "do_pad": true}')
     result = ClipSegSegmenter.load(copy).score(_picture(32, 64), WORDS)
     assert result.logits.shape == (3, 32, 64)
+
+
+def test_a_words_answer_does_not_depend_on_its_companions() -> None:
+    image = render_scene(3).image
+    whole = ClipSegSegmenter.load(BUNDLED / "clipseg").score(image, STUFF)
+    for number, word in enumerate(STUFF):
+        alone = ClipSegSegmenter.load(BUNDLED / "clipseg").score(image, [word])
+        np.testing.assert_array_equal(alone.logits[0], whole.logits[number])
+    turned = ClipSegSegmenter.load(BUNDLED / "clipseg").score(image, STUFF[::-1])
+    np.testing.assert_array_equal(turned.logits[::-1], whole.logits)
+
+
+def test_a_words_embedding_is_computed_once_and_only_so_many_are_kept(
+    segmenter: ClipSegSegmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zeropan.models.clipseg.adapter.EMBEDDINGS_KEPT", 2)
+    asked: list[str] = []
+    tokens = segmenter._tokens
+
+    def counted(prompt: str) -> dict[str, torch.Tensor]:
+        asked.append(prompt)
+        return tokens(prompt)
+
+    monkeypatch.setattr(segmenter, "_tokens", counted)
+    segmenter._embeddings.clear()
+    for words in (["wood"], ["wood", "cloth"], ["cloth", "wood"], ["cup"], ["cloth"]):
+        segmenter.score(_picture(20, 30), words)
+    assert asked == ["wood", "cloth", "cup", "cloth"]
+    assert list(segmenter._embeddings) == ["cup", "cloth"]

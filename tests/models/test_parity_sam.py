@@ -106,24 +106,32 @@ def test_masks_and_their_quality_agree(
     scale = np.array([embedding.input_size[1] / SIZE[1], embedding.input_size[0] / SIZE[0]])
     if prompt == "boxes":
         found = sam.masks_from_boxes(embedding, BOXES, multimask=multimask)
-        corners = torch.tensor(BOXES * np.tile(scale, 2).astype(np.float32))[None]
-        inputs = {"input_boxes": corners}
+        asked = [
+            {"input_boxes": torch.tensor(box * np.tile(scale, 2).astype(np.float32))[None, None]}
+            for box in BOXES
+        ]
     else:
         found = sam.masks_from_points(embedding, POINTS, LABELS, multimask=multimask)
-        padded = np.zeros((1, 2, 3, 2), dtype=np.float32)
-        labels = np.full((1, 2, 3), -1, dtype=np.int64)
-        for row, (points, marks) in enumerate(zip(POINTS, LABELS, strict=True)):
-            padded[0, row, : len(points)] = points * scale
-            labels[0, row, : len(points)] = marks
-        inputs = {"input_points": torch.tensor(padded), "input_labels": torch.tensor(labels)}
+        asked = [
+            {
+                "input_points": torch.tensor((points * scale).astype(np.float32))[None, None],
+                "input_labels": torch.tensor(marks.astype(np.int64))[None, None],
+            }
+            for points, marks in zip(POINTS, LABELS, strict=True)
+        ]
     with torch.inference_mode():
-        answer = theirs(
-            image_embeddings=torch.tensor(embedding.features)[None],
-            multimask_output=multimask,
-            **inputs,
-        )
-    np.testing.assert_allclose(found.quality, answer.iou_scores[0].numpy(), atol=1e-4)
-    square = functional.interpolate(answer.pred_masks[0], (SIDE, SIDE), mode="bilinear")
+        answers = [
+            theirs(
+                image_embeddings=torch.tensor(embedding.features)[None],
+                multimask_output=multimask,
+                **inputs,
+            )
+            for inputs in asked
+        ]
+    quality = torch.cat([answer.iou_scores[0] for answer in answers])
+    logits = torch.cat([answer.pred_masks[0] for answer in answers])
+    np.testing.assert_allclose(found.quality, quality.numpy(), atol=1e-4)
+    square = functional.interpolate(logits, (SIDE, SIDE), mode="bilinear")
     height, width = embedding.input_size
     full = functional.interpolate(square[..., :height, :width], SIZE, mode="bilinear").numpy()
     # Where a logit is within rounding of the threshold, either answer is right.

@@ -14,9 +14,11 @@ from segment_anything import SamPredictor
 from torch.nn import functional as F
 
 from zeropan.errors import RecordError, WeightsDamaged, WeightsMissing
+from zeropan.models.presets import BUNDLED
 from zeropan.models.protocols import ModelIdentity, PromptableSegmenter
 from zeropan.models.sam.adapter import SamSegmenter, input_size_of
 from zeropan.models.sam.network import SamArchitecture, build_published_sam, build_sam
+from zeropan.scenes.render import render_scene
 from zeropan.segmentation.records import ImageEmbedding
 
 ARCHITECTURE = SamArchitecture(
@@ -155,18 +157,56 @@ def test_more_prompts_than_one_pass_holds_are_each_answered(segmenter: SamSegmen
         assert np.mean(together.masks[index] != alone.masks[0]) < 0.01
 
 
-def test_point_sets_of_different_lengths_are_filled_with_ignored_points(folder: Path) -> None:
+def test_point_sets_of_different_lengths_are_answered_as_each_would_be_alone(folder: Path) -> None:
     image = _image(64, 64)
     segmenter, predictor = SamSegmenter.load(folder), _predictor(folder)
     predictor.set_image(image)
     short, long = np.array([[10, 12]], np.float32), np.array([[40, 30], [50, 9]], np.float32)
     ones = [np.ones(1, np.int32), np.ones(2, np.int32)]
     ours = segmenter.masks_from_points(segmenter.embed(image), [short, long], ones)
-    filled = np.array([[10, 12], [0, 0]], np.float32)
-    wanted, _, _ = predictor.predict(filled, np.array([1, -1]), multimask_output=False)
-    np.testing.assert_array_equal(ours.masks[0], wanted)
-    wanted, _, _ = predictor.predict(long, np.array([1, 1]), multimask_output=False)
-    np.testing.assert_array_equal(ours.masks[1], wanted)
+    for number, (points, labels) in enumerate(zip([short, long], ones, strict=True)):
+        wanted, _, _ = predictor.predict(points, labels, multimask_output=False)
+        np.testing.assert_array_equal(ours.masks[number], wanted)
+
+
+@pytest.fixture(scope="module")
+def bundled() -> tuple[SamSegmenter, ImageEmbedding]:
+    segmenter = SamSegmenter.load(BUNDLED / "segment_anything")
+    return segmenter, segmenter.embed(render_scene(1).image)
+
+
+@pytest.mark.parametrize("multimask", [False, True])
+def test_a_boxs_answer_does_not_depend_on_its_companions(
+    bundled: tuple[SamSegmenter, ImageEmbedding], multimask: bool
+) -> None:
+    segmenter, embedding = bundled
+    rng = np.random.default_rng(0)
+    boxes = np.sort(rng.uniform(0, 256, (40, 2, 2)), axis=1).reshape(40, 4).astype(np.float32)
+    whole = segmenter.masks_from_boxes(embedding, boxes, multimask=multimask)
+    order = rng.permutation(40)
+    turned = segmenter.masks_from_boxes(embedding, boxes[order], multimask=multimask)
+    np.testing.assert_array_equal(turned.masks, whole.masks[order])
+    np.testing.assert_array_equal(turned.quality, whole.quality[order])
+    for number in range(0, 40, 4):
+        alone = segmenter.masks_from_boxes(
+            embedding, boxes[number : number + 1], multimask=multimask
+        )
+        np.testing.assert_array_equal(alone.masks[0], whole.masks[number])
+        np.testing.assert_array_equal(alone.quality[0], whole.quality[number])
+
+
+def test_points_answer_does_not_depend_on_their_companions(
+    bundled: tuple[SamSegmenter, ImageEmbedding],
+) -> None:
+    segmenter, embedding = bundled
+    rng = np.random.default_rng(0)
+    sets = [rng.uniform(0, 256, (n, 2)).astype(np.float32) for n in (1, 32, 5, 7)]
+    signs = [rng.integers(0, 2, len(points)).astype(np.int32) for points in sets]
+    whole = segmenter.masks_from_points(embedding, sets, signs)
+    for number, (points, own) in enumerate(zip(sets, signs, strict=True)):
+        alone = segmenter.masks_from_points(embedding, [points], [own])
+        np.testing.assert_array_equal(alone.masks[0], whole.masks[number])
+        np.testing.assert_array_equal(alone.quality[0], whole.quality[number])
 
 
 def test_no_prompt_gives_no_mask(segmenter: SamSegmenter) -> None:

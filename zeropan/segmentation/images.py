@@ -92,6 +92,28 @@ def load_image(
     return image
 
 
+def picture_pixels(image: Image.Image) -> UInt8:
+    """An opened or made Pillow image as `load_image` would decode it: upright, over white.
+
+    Returns:
+        uint8 (H, W, 3), RGB, owned by the caller.
+
+    Raises:
+        BadImage: it has no pixels, or its file is damaged.
+    """
+    if 0 in image.size:
+        raise BadImage("the given image has no pixels; give another image")
+    try:
+        image.load()
+        orientation = _orientation(image)
+        rgb = _to_rgb(image)
+    except MemoryError:
+        raise
+    except Exception as error:  # Decoders raise anything at all on damaged bytes.
+        raise BadImage(_damaged("the given image", error)) from error
+    return np.array(upright(rgb, orientation), dtype=np.uint8, order="C")
+
+
 def to_eight_bits(grey: NDArray[np.generic]) -> UInt8:
     """Grey values of any number type as uint8.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -46,6 +47,8 @@ class GroundingDinoDetector:
         self.max_text_tokens = max_text_tokens
         self.device = device
         self.precision: Precision = precision
+        # Threads take turns: the tokenizer is shared, and the encoder is wrapped while it runs.
+        self._turn = threading.Lock()
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "cpu", precision: Precision = "fp32") -> Self:
@@ -91,6 +94,10 @@ class GroundingDinoDetector:
         Raises:
             BadCategories: a prompt is too long for the text encoder.
         """
+        with self._turn:
+            return self._ground(image, prompts)
+
+    def _ground(self, image: UInt8, prompts: Sequence[str]) -> GroundedBoxes:
         passes = plan_captions(prompts, self.tokenizer.encode, max_tokens=self.max_text_tokens)
         pixels, inside = padded_batch(image, short_side=self.short_side, long_side=self.long_side)
         samples = package("util.misc").NestedTensor(pixels, ~inside).to(self.device)

@@ -6,6 +6,7 @@ and Detection", 2024.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -46,6 +47,8 @@ class HubGroundingDinoDetector:
         self.short_side, self.long_side = short_side, long_side
         self.device = device
         self.precision: Precision = precision
+        # Threads take turns: the tokenizer is shared, and the encoder is wrapped while it runs.
+        self._turn = threading.Lock()
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "cpu", precision: Precision = "fp32") -> Self:
@@ -84,6 +87,10 @@ class HubGroundingDinoDetector:
         Raises:
             BadCategories: a prompt is too long for the text encoder.
         """
+        with self._turn:
+            return self._ground(image, prompts)
+
+    def _ground(self, image: UInt8, prompts: Sequence[str]) -> GroundedBoxes:
         passes = plan_captions(
             prompts, self.tokenizer.encode, max_tokens=self.model.config.max_text_len
         )

@@ -42,8 +42,6 @@ def input_size_of(height: int, width: int, side: int) -> tuple[int, int]:
 class SamSegmenter(PromptedSegmenter):
     """Turns boxes and points into masks with Segment Anything; a `PromptableSegmenter`."""
 
-    padding_label = -1
-
     def __init__(
         self,
         sam: Sam,

@@ -1,8 +1,12 @@
 """Boxes and points to masks, for every segmenter of the SAM family.
 
 A subclass says how its features are made ready, how prompts in the frame of its input become
-logits, and how these are enlarged; here is what all share: checks, frames, filling up point sets of
-different lengths, and decoding as many prompts at once as memory allows.
+logits, and how these are enlarged; here is what all share: checks, frames, and decoding.
+
+Prompts are decoded one at a time. In a batch, the last bits of a prompt's mask and quality depend
+on how many others there are; alone, nothing is padded and nothing can depend on anything. It costs
+no more on a CPU for a published model, and a third more for 40 boxes of the tiny one
+(docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -17,13 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zeropan.errors import RecordError
-from zeropan.models.chunks import in_chunks
+from zeropan.models.memory import a_prompt_fits
 from zeropan.models.protocols import MaskPredictions
 from zeropan.segmentation.records import Bool, Float32, ImageEmbedding, UInt8
-
-PROMPTS_AT_ONCE = 16
-MASK_PIXELS_AT_ONCE = 1 << 26
-"""Logits of one pass at the original size: 256 MiB in float32."""
 
 Decoded = tuple[Tensor, Tensor]
 """Logits float (n, k, h, w) and the predicted quality of each, float (n, k)."""
@@ -33,8 +33,6 @@ class PromptedSegmenter(ABC):
     """Turns boxes and points into masks; the half of a `PromptableSegmenter` that all share."""
 
     device: str
-    padding_label: int
-    """The label of a point that only fills up a shorter set."""
 
     @abstractmethod
     def prepare(self, embedding: ImageEmbedding) -> Any:
@@ -46,13 +44,13 @@ class PromptedSegmenter(ABC):
 
     @abstractmethod
     def decode_boxes(self, features: Any, corners: Tensor, *, multimask: bool) -> Decoded:
-        """Boxes float32 (n, 4) in the frame of the input."""
+        """Boxes float32 (n, 4) in the frame of the input; n is 1 here."""
 
     @abstractmethod
     def decode_points(
         self, features: Any, points: Tensor, labels: Tensor, *, multimask: bool
     ) -> Decoded:
-        """Point sets float32 (n, p, 2) in the frame of the input; labels int32 (n, p)."""
+        """Point sets float32 (n, p, 2) in the frame of the input, labels int32 (n, p); n is 1."""
 
     @abstractmethod
     def enlarge(self, logits: Tensor, embedding: ImageEmbedding) -> Tensor:
@@ -87,8 +85,8 @@ class PromptedSegmenter(ABC):
 
         features = self.prepare(embedding)
 
-        def decode(part: slice) -> Decoded:
-            corners = self.to_input(boxes[part].reshape(-1, 2), embedding).view(-1, 4)
+        def decode(number: int) -> Decoded:
+            corners = self.to_input(boxes[number].reshape(-1, 2), embedding).view(1, 4)
             return self.decode_boxes(features, corners, multimask=multimask)
 
         return self._collect(embedding, len(boxes), decode, multimask, mask_threshold)
@@ -102,7 +100,7 @@ class PromptedSegmenter(ABC):
         multimask: bool = False,
         mask_threshold: float = 0.0,
     ) -> MaskPredictions:
-        """Masks of N point sets; sets of different lengths are filled up with label -1.
+        """Masks of N point sets, each whatever the others are.
 
         Args:
             embedding: what `embed` returned, perhaps long ago.
@@ -128,17 +126,10 @@ class PromptedSegmenter(ABC):
 
         features = self.prepare(embedding)
 
-        def decode(part: slice) -> Decoded:
-            sets, marks = points_xy[part], labels[part]
-            longest = max(len(points) for points in sets)
-            padded = np.zeros((len(sets), longest, 2), dtype=np.float32)
-            padded_labels = np.full((len(sets), longest), self.padding_label, dtype=np.int32)
-            for row, (points, own) in enumerate(zip(sets, marks, strict=True)):
-                padded[row, : len(points)] = points
-                padded_labels[row, : len(points)] = own
-            coords = self.to_input(padded.reshape(-1, 2), embedding).view(padded.shape)
-            known = torch.from_numpy(padded_labels).to(self.device)
-            return self.decode_points(features, coords, known, multimask=multimask)
+        def decode(number: int) -> Decoded:
+            coords = self.to_input(points_xy[number], embedding)[None]
+            marks = torch.tensor(labels[number], dtype=torch.int32, device=self.device)[None]
+            return self.decode_points(features, coords, marks, multimask=multimask)
 
         return self._collect(embedding, len(points_xy), decode, multimask, mask_threshold)
 
@@ -153,25 +144,20 @@ class PromptedSegmenter(ABC):
         self,
         embedding: ImageEmbedding,
         count: int,
-        decode: Callable[[slice], Decoded],
+        decode: Callable[[int], Decoded],
         multimask: bool,
         mask_threshold: float,
     ) -> MaskPredictions:
-        """Decode `count` prompts, as many at once as memory allows."""
+        """Decode `count` prompts, one at a time."""
         outputs = self.masks_of_a_prompt() if multimask else 1
         masks: Bool = np.zeros((count, outputs, *embedding.image_size), dtype=np.bool_)
         quality = np.zeros((count, outputs), dtype=np.float32)
-
-        def fill(part: slice) -> None:
-            logits, iou = decode(part)
-            full = self.enlarge(logits, embedding)
-            masks[part] = (full > mask_threshold).cpu().numpy()
-            quality[part] = iou.float().cpu().numpy()
-
-        pixels = max(masks[:1].size, 1)
-        at_once = max(1, min(PROMPTS_AT_ONCE, MASK_PIXELS_AT_ONCE // pixels))
-        for _ in in_chunks(count, at_once, fill):
-            pass
+        for number in range(count):
+            with a_prompt_fits():
+                logits, iou = decode(number)
+                full = self.enlarge(logits, embedding)[0]
+                masks[number] = (full > mask_threshold).cpu().numpy()
+                quality[number] = iou[0].float().cpu().numpy()
         return MaskPredictions(masks=masks, quality=quality)
 
 

@@ -35,8 +35,6 @@ _VIDEO = ("memory_", "object_pointer", "no_object", "occlusion", "temporal", "ma
 class Sam2Segmenter(PromptedSegmenter):
     """Turns boxes and points into masks with SAM 2.1; a `PromptableSegmenter`."""
 
-    padding_label = -10
-
     def __init__(
         self,
         model: Any,

@@ -7,6 +7,7 @@ phrase being in the image at all. The image encoder runs once.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -46,6 +47,8 @@ class Sam3Detector:
         self._identity = identity
         self.device = device
         self.precision: Precision = precision
+        # Threads take turns: the tokenizer is shared.
+        self._turn = threading.Lock()
 
     @classmethod
     def load(cls, folder: Path, *, device: str = "cpu", precision: Precision = "fp32") -> Self:
@@ -71,7 +74,6 @@ class Sam3Detector:
         """What tells this model's results from another's."""
         return self._identity
 
-    @torch.inference_mode()
     def ground(self, image: UInt8, prompts: Sequence[str]) -> GroundedBoxes:
         """Score every query box for every prompt.
 
@@ -79,6 +81,11 @@ class Sam3Detector:
             image: uint8 (H, W, 3), RGB.
             prompts: words or phrases; may be empty.
         """
+        with self._turn:
+            return self._ground(image, prompts)
+
+    @torch.inference_mode()
+    def _ground(self, image: UInt8, prompts: Sequence[str]) -> GroundedBoxes:
         height, width = image.shape[:2]
         boxes: list[Float32] = []
         scores: list[Float32] = []

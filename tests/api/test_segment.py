@@ -1,4 +1,4 @@
-"""The Python API on true inference: what goes in, what comes out, and that nothing is done twice."""
+"""The Python API on true inference: what goes in, what comes out, and nothing done twice."""
 
 from __future__ import annotations
 

@@ -59,9 +59,7 @@ def main() -> None:
     exact = exactly(seeds, given.preset)
     variants = {
         "32 bits": exact,
-        "embedding and heat maps stored in 16 bits": perceive(
-            seeds, given.preset, "fp32"
-        ),
+        "embedding and heat maps stored in 16 bits": perceive(seeds, given.preset, "fp32"),
         "backbones in bfloat16": perceive(seeds, given.preset, "bf16"),
     }
     before = [result(scene, config, given.preset) for scene in exact]

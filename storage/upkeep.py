@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from zeropan.storage.files import ASIDE
 from zeropan.storage.keys import ArtifactKey
 from zeropan.storage.lease import FOLDER as LEASES
 from zeropan.storage.lease import LEASE_S
-from zeropan.storage.marker import Marker
+from zeropan.storage.marker import Marker, marker_name
 from zeropan.storage.store import ArtifactStore, key_of
 
 GRACE_S = 3600.0
@@ -48,6 +49,7 @@ class PruneReport:
 
     removed: list[Check] = field(default_factory=list)
     expired: list[ArtifactKey] = field(default_factory=list)
+    """Whole artifacts: those too old, then those that did not fit."""
     freed_bytes: int = 0
 
 
@@ -66,6 +68,30 @@ def entries(store: ArtifactStore) -> Iterator[StoredArtifact]:
             created=marker.created,
             provenance=marker.provenance,
         )
+
+
+def usage(artifacts: Iterable[StoredArtifact]) -> dict[tuple[str, str], int]:
+    """Bytes by image and stage.
+
+    Args:
+        artifacts: such as `entries` yields.
+
+    Returns:
+        Bytes under (SHA-256 of the image, stage); the image is "" where an artifact names none.
+    """
+    found: Counter[tuple[str, str]] = Counter()
+    for artifact in artifacts:
+        image = str(artifact.provenance.get("image_sha256", ""))
+        found[image, artifact.key.stage] += artifact.bytes
+    return dict(found)
+
+
+def bytes_by_stage(store: ArtifactStore) -> dict[str, int]:
+    """Bytes of all artifacts of each stage that has any."""
+    found: Counter[str] = Counter()
+    for artifact in entries(store):
+        found[artifact.key.stage] += artifact.bytes
+    return dict(found)
 
 
 def resolve(store: ArtifactStore, prefix: str) -> ArtifactKey:
@@ -115,9 +141,12 @@ def prune(
     grace_s: float = GRACE_S,
     older_than_s: float | None = None,
     stages: Collection[str] | None = None,
+    max_bytes: int | None = None,
+    first: Sequence[str] = (),
+    keep: Collection[ArtifactKey] = (),
     dry_run: bool = False,
 ) -> PruneReport:
-    """Remove damaged artifacts, attempts left behind, and artifacts that are too old.
+    """Remove damaged artifacts, attempts left behind, and artifacts that are too old or too many.
 
     A marker is removed before its files, so that no reader meets half an artifact.
 
@@ -126,11 +155,25 @@ def prune(
         grace_s: attempts that changed in the last so many seconds are kept.
         older_than_s: artifacts made longer ago are removed too; None removes none for its age.
         stages: with older_than_s, only artifacts of these stages.
+        max_bytes: then the oldest artifacts go until those that are left have no more bytes; None
+            removes none for its size.
+        first: with max_bytes, stages of which all artifacts go before any of another stage.
+        keep: whole artifacts that stay, whatever their age and size.
         dry_run: only report.
     """
     report = PruneReport()
     now = time.time()
     attempts = _attempts(store)
+    kept: list[tuple[Marker, int]] = []
+
+    def remove(name: str, folder: str) -> None:
+        report.freed_bytes += attempts.pop(folder, (0, 0.0))[0]
+        if not dry_run:
+            store.files.delete(name)
+            # Only the attempt that the marker names: another may be in progress beside it.
+            if folder:
+                store.files.delete(folder)
+
     for key, name in sorted(store.markers()):
         folder = ""
         try:
@@ -142,16 +185,16 @@ def prune(
         except ArtifactDamaged as error:
             report.removed.append(Check(str(key), "damaged", str(error)))
         else:
-            if not _expired(marker, older_than_s, stages, now):
-                attempts.pop(folder, None)
+            if key in keep or not _expired(marker, older_than_s, stages, now):
+                kept.append((marker, sum(size for _, size in marker.files.values())))
                 continue
             report.expired.append(key)
-        report.freed_bytes += attempts.pop(folder, (0, 0.0))[0]
-        if not dry_run:
-            store.files.delete(name)
-            # Only the attempt that the marker names: another may be in progress beside it.
-            if folder:
-                store.files.delete(folder)
+        remove(name, folder)
+    for marker in _beyond(kept, max_bytes, first, keep):
+        report.expired.append(marker.key)
+        remove(marker_name(marker.key), marker.folder)
+    for marker, _ in kept:
+        attempts.pop(marker.folder, None)
     for folder, (size, changed) in sorted(attempts.items()):
         if now - changed < grace_s:
             continue
@@ -164,6 +207,25 @@ def prune(
             if now - changed > max(grace_s, LEASE_S):
                 store.files.delete(name)
     return report
+
+
+def _beyond(
+    kept: Sequence[tuple[Marker, int]],
+    max_bytes: int | None,
+    first: Sequence[str],
+    keep: Collection[ArtifactKey],
+) -> Iterator[Marker]:
+    """The artifacts that have to go, so that those left have no more than so many bytes."""
+    if max_bytes is None:
+        return
+    total = sum(size for _, size in kept)
+    in_turn = sorted(kept, key=lambda one: (one[0].key.stage not in first, one[0].created))
+    for marker, size in in_turn:
+        if total <= max_bytes:
+            return
+        if marker.key not in keep:
+            total -= size
+            yield marker
 
 
 def _expired(

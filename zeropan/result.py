@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -18,10 +18,6 @@ from zeropan.pictures.overlay import overlay
 from zeropan.segmentation.categories import Categories
 from zeropan.segmentation.coco_panoptic import coco_json, coco_png
 from zeropan.segmentation.records import Int32, Panoptic, UInt8
-
-if TYPE_CHECKING:
-    # Its versions differ in whether they are typed; it is imported only when it is asked for.
-    from typing import Any as Detections
 
 Changes = Mapping[str, Any] | None
 
@@ -118,7 +114,7 @@ class Result:
             file_name=file_name or f"{self.name}.png",
         )
 
-    def to_supervision(self) -> Detections:
+    def to_supervision(self) -> Any:
         """The segments as `supervision.Detections`, in the order of `segments`.
 
         `xyxy` is float32 (N, 4), `mask` bool (N, H, W), `confidence` float32 (N,), and `class_id`

@@ -17,8 +17,8 @@ from zeropan.command.options import Home, Json, Store
 from zeropan.errors import BadConfig
 from zeropan.request.places import Places
 from zeropan.storage.store import ArtifactStore
-from zeropan.storage.upkeep import GRACE_S, Check, entries, prune, resolve, verify
-from zeropan.tasks.work import STAGES
+from zeropan.storage.upkeep import GRACE_S, Check, entries, prune, resolve, usage, verify
+from zeropan.tasks.work import PERCEPTION, STAGES
 
 app = typer.Typer(help="Look at the artifact store.", no_args_is_help=True)
 
@@ -38,7 +38,13 @@ def list_artifacts(home: Home = None, store: Store = None, as_json: Json = False
     if as_json:
         return _dump(
             [
-                {"key": str(a.key), "bytes": a.bytes, "files": a.files, "created": a.created}
+                {
+                    "key": str(a.key),
+                    "bytes": a.bytes,
+                    "files": a.files,
+                    "created": a.created,
+                    "image_sha256": a.provenance.get("image_sha256"),
+                }
                 for a in found
             ]
         )
@@ -55,8 +61,18 @@ def list_artifacts(home: Home = None, store: Store = None, as_json: Json = False
             ", ".join(f"{value:g} {name}" for name, value in result.items()),
         )
     Console().print(table)
+    used = usage(found)
+    images = {image for image, _ in used}
+    by_stage = Counter[str]()
+    for (_, stage), size in used.items():
+        by_stage[stage] += size
+    for stage in STAGES:
+        if stage in by_stage:
+            each = by_stage[stage] / len(images) / 1024
+            Console().print(f"{stage}: {each:,.1f} KiB an image", highlight=False)
     Console().print(
-        f"{len(found)} artifacts, {sum(a.bytes for a in found) / 2**20:,.1f} MiB", highlight=False
+        f"{len(found)} artifacts of {len(images)} images, {by_stage.total() / 2**20:,.1f} MiB",
+        highlight=False,
     )
 
 
@@ -76,6 +92,7 @@ def show(
             "record": marker.record,
             "created": marker.created,
             "zarr_group": opened.path_of(found),
+            "bytes": sum(size for _, size in marker.files.values()),
             "files": {name: size for name, (_, size) in marker.files.items()},
             "provenance": marker.provenance,
         }
@@ -110,6 +127,14 @@ def prune_artifacts(
     stage: Annotated[
         list[str] | None, typer.Option(help="With --older-than: only of this stage.")
     ] = None,
+    max_bytes: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Then remove the oldest artifacts until the rest has no more bytes; those of the "
+            "models first.",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option(help="Only say what would be removed.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -124,6 +149,8 @@ def prune_artifacts(
         grace_s=grace,
         older_than_s=None if older_than is None else older_than * 86400,
         stages=stage,
+        max_bytes=max_bytes,
+        first=PERCEPTION,
         dry_run=dry_run,
     )
     if as_json:

@@ -70,3 +70,25 @@ def test_a_category_is_frozen_and_knows_no_other_keys() -> None:
 def test_categories_survive_json() -> None:
     categories = Categories.from_words(["cup"], ["wood"])
     assert Categories.model_validate_json(categories.model_dump_json()) == categories
+
+
+def test_the_canonical_order_is_that_of_the_prompts_and_names_stay() -> None:
+    given = Categories.checked(
+        [
+            Category(name="vessel", isthing=True, prompts=("mug", "cup", "mug")),
+            Category(name="bowl", isthing=True, min_area=0.1),
+        ],
+        [Category(name="wood", isthing=False), Category(name="a table", isthing=False)],
+    )
+    words = given.canonical
+    assert [one.name for one in words.ordered] == ["bowl", "vessel", "a table", "wood"]
+    assert words.thing_prompts == ("bowl", "cup", "mug")
+    assert words.things[0].min_area == 0.1
+    assert words.canonical == words
+
+
+def test_equal_prompts_are_told_apart_by_what_else_is_asked() -> None:
+    one = Category(name="a", isthing=True, prompts=("cup",), box_threshold=0.5)
+    other = Category(name="b", isthing=True, prompts=("cup",))
+    for things in ((one, other), (other, one)):
+        assert Categories(things=things).canonical.things == (other, one)

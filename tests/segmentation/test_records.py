@@ -20,6 +20,7 @@ from zeropan.segmentation.records import (
     StuffMasks,
     StuffRegions,
     ThingMasks,
+    rounded,
 )
 
 
@@ -169,3 +170,37 @@ def test_records_may_be_empty() -> None:
     assert len(ThingMasks(f32(0, 4), empty, f32(0), f32(0), i32(0)).scores) == 0
     assert len(StuffMasks(empty, f32(0), i32(0), f32(0, 2), i32(0)).scores) == 0
     assert Panoptic(i32(1, 1), ()).segments_info == ()
+
+
+def test_words_are_split_and_joined_again() -> None:
+    record = logits()
+    parts = record.split()
+    assert [part.prompts for part in parts] == [("wood",), ("sky",)]
+    joined = StuffLogits.joined(parts[::-1], (60, 80))
+    assert joined.prompts == ("sky", "wood")
+    np.testing.assert_array_equal(joined.logits, record.logits[::-1])
+    assert StuffLogits.joined((), (60, 80)).logits.shape[0] == 0
+    with pytest.raises(RecordError, match="join words of one image"):
+        StuffLogits.joined(parts, (60, 81))
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_rounding_leaves_what_half_precision_holds_and_is_done_once(
+    make: Callable[[], Any],
+) -> None:
+    record = make()
+    once = rounded(record)
+    assert type(once) is type(record)
+    for name in type(record).AXES:
+        value = getattr(once, name)
+        assert value.dtype == getattr(record, name).dtype
+        if name in getattr(record, "HALF_PRECISION", ()):
+            np.testing.assert_array_equal(value, value.astype(np.float16).astype(np.float32))
+        else:
+            assert value is getattr(record, name)
+        np.testing.assert_array_equal(getattr(rounded(once), name), value)
+
+
+def test_a_field_beyond_half_precision_is_not_rounded() -> None:
+    large = ImageEmbedding(np.full((1, 2, 2), 1e5 + 1 / 3, np.float32), (5, 6), (50, 60))
+    np.testing.assert_array_equal(rounded(large).features, large.features)

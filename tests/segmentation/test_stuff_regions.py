@@ -55,6 +55,58 @@ def test_a_category_scores_the_best_of_its_synonyms() -> None:
     assert regions.label_map.tolist() == [[1, 2]]
 
 
+def with_thresholds(wood: float | None, sky: float | None) -> Categories:
+    return Categories.checked(
+        [],
+        [
+            Category(name="wood", isthing=False, background_threshold=wood),
+            Category(name="sky", isthing=False, background_threshold=sky),
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("wood", "sky", "expected"),
+    [
+        (None, None, [[1, 1, 0]]),
+        # What does not reach its own threshold leaves the pixel to the next that does.
+        (0.9, None, [[2, 1, 0]]),
+        (0.9, 0.9, [[0, 1, 0]]),
+        (None, 0.01, [[1, 1, 2]]),
+        (1.0, None, [[2, 0, 0]]),
+    ],
+)
+def test_a_stuff_category_may_have_a_threshold_of_its_own(
+    wood: float | None, sky: float | None, expected: list[list[int]]
+) -> None:
+    logits = logits_of([[[1, 3, -9]], [[0, -3, -4]]], ("wood", "sky"), (1, 3))
+    regions = find_stuff_regions(
+        logits,
+        things_of([], (1, 3)),
+        with_thresholds(wood, sky),
+        StuffRegionsConfig(background_threshold=0.5),
+    )
+    assert regions.label_map.tolist() == expected
+    assert ((regions.scores > 0) == (regions.label_map > 0)).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 0.1, 0.5, 0.9]))
+def test_own_thresholds_that_equal_the_common_one_change_nothing(seed: int, least: float) -> None:
+    values = np.random.default_rng(seed).normal(scale=3, size=(2, 3, 4))
+    logits = logits_of(values, ("wood", "sky"), (9, 7))
+    # The own threshold of one word differs by less than any probability tells apart.
+    near = with_thresholds(least, float(np.nextafter(least, 2)))
+    plain, own = (
+        find_stuff_regions(
+            logits, things_of([], (9, 7)), words, StuffRegionsConfig(background_threshold=least)
+        )
+        for words in (with_thresholds(None, None), near)
+    )
+    np.testing.assert_array_equal(plain.label_map, own.label_map)
+    np.testing.assert_array_equal(plain.scores, own.scores)
+
+
 def test_equal_scores_go_to_the_first_word() -> None:
     logits = logits_of([[[1]], [[1]]], ("wood", "sky"), (1, 1))
     regions = find_stuff_regions(logits, things_of([], (1, 1)), WOOD_AND_SKY, StuffRegionsConfig())

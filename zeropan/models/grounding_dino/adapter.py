@@ -19,7 +19,7 @@ from zeropan.models.grounding_dino.build import (
     quiet_package,
 )
 from zeropan.models.grounding_dino.captions import CaptionPass, plan_captions
-from zeropan.models.grounding_dino.grounding import assemble, encoder_once, padded_batch
+from zeropan.models.grounding_dino.grounding import EncoderOnce, assemble, padded_batch
 from zeropan.models.protocols import ModelIdentity
 from zeropan.segmentation.records import GroundedBoxes, UInt8
 
@@ -47,7 +47,8 @@ class GroundingDinoDetector:
         self.max_text_tokens = max_text_tokens
         self.device = device
         self.precision: Precision = precision
-        # Threads take turns: the tokenizer is shared, and the encoder is wrapped while it runs.
+        self._encoder = EncoderOnce(self.model.get_submodule("backbone.0"), device)
+        # Threads take turns: the tokenizer is shared, and the encoder remembers one image.
         self._turn = threading.Lock()
 
     @classmethod
@@ -107,5 +108,5 @@ class GroundingDinoDetector:
                 found = self.model(samples, captions=[one.caption])
             return found["pred_logits"][0], found["pred_boxes"][0]
 
-        with encoder_once(self.model.get_submodule("backbone.0"), self.device, self.precision):
+        with self._encoder.one_image(self.precision):
             return assemble(passes, answer, prompts, (image.shape[0], image.shape[1]))

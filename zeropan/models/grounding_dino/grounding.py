@@ -62,36 +62,49 @@ def assemble(
     )
 
 
-@contextmanager
-def encoder_once(encoder: nn.Module, device: str, precision: Precision) -> Iterator[None]:
-    """Within the block the image encoder runs once, however many captions are asked.
+class EncoderOnce:
+    """Stands before an image encoder for good, and remembers its answer while it is told to.
 
     Args:
         encoder: its answer holds a pyramid: a list of (tensor, mask), or a mapping to objects
             with `tensors`.
         device: as torch names it.
-        precision: of the encoder; what it answers is fp32 again.
     """
-    forward: Callable[..., Any] = encoder.forward
-    known: list[Any] = []
 
-    def once(*arguments: Any, **options: Any) -> Any:
-        if not known:
-            with encoder_precision(device, precision):
-                answer = forward(*arguments, **options)
-            if isinstance(answer, dict):
-                for level in answer.values():
-                    level.tensors = level.tensors.float()
-            else:
-                answer = [(level.float(), mask) for level, mask in answer]
-            known.append(answer)
-        return known[0]
+    def __init__(self, encoder: nn.Module, device: str) -> None:
+        self._forward: Callable[..., Any] = encoder.forward
+        self._device = device
+        self._precision: Precision = "fp32"
+        self._remembers = False
+        self._known: Any = None
+        encoder.forward = self
 
-    encoder.forward = once
-    try:
-        yield
-    finally:
-        del encoder.forward
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """The encoder's answer, or the one it gave before within the same block."""
+        if self._known is not None:
+            return self._known
+        with encoder_precision(self._device, self._precision):
+            answer = self._forward(*arguments, **options)
+        if isinstance(answer, dict):
+            for level in answer.values():
+                level.tensors = level.tensors.float()
+        else:
+            answer = [(level.float(), mask) for level, mask in answer]
+        self._known = answer if self._remembers else None
+        return answer
+
+    @contextmanager
+    def one_image(self, precision: Precision) -> Iterator[None]:
+        """Within the block the encoder runs once, however many captions are asked.
+
+        Args:
+            precision: of the encoder; what it answers is fp32 again.
+        """
+        self._precision, self._remembers = precision, True
+        try:
+            yield
+        finally:
+            self._precision, self._remembers, self._known = "fp32", False, None
 
 
 def resized_size(height: int, width: int, *, short_side: int, long_side: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from zeropan.choices import Precision
 from zeropan.models.folders import folder_identity
 from zeropan.models.grounding_dino.build import CaptionTokenizer
 from zeropan.models.grounding_dino.captions import CaptionPass, plan_captions
-from zeropan.models.grounding_dino.grounding import assemble, encoder_once, padded_batch
+from zeropan.models.grounding_dino.grounding import EncoderOnce, assemble, padded_batch
 from zeropan.models.protocols import ModelIdentity
 from zeropan.models.transformers_loading import load_pretrained
 from zeropan.segmentation.records import GroundedBoxes, UInt8
@@ -47,7 +47,8 @@ class HubGroundingDinoDetector:
         self.short_side, self.long_side = short_side, long_side
         self.device = device
         self.precision: Precision = precision
-        # Threads take turns: the tokenizer is shared, and the encoder is wrapped while it runs.
+        self._encoder = EncoderOnce(self.model.model.backbone.conv_encoder, device)
+        # Threads take turns: the tokenizer is shared, and the encoder remembers one image.
         self._turn = threading.Lock()
 
     @classmethod
@@ -105,6 +106,5 @@ class HubGroundingDinoDetector:
             )
             return found.logits[0], found.pred_boxes[0]
 
-        encoder = self.model.model.backbone.conv_encoder
-        with encoder_once(encoder, self.device, self.precision):
+        with self._encoder.one_image(self.precision):
             return assemble(passes, answer, prompts, (image.shape[0], image.shape[1]))

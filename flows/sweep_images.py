@@ -25,7 +25,7 @@ from zeropan.reports.sweep import PointReport, SweepReport
 from zeropan.request.grid import Point, digest_of, parse_grid, points
 from zeropan.request.places import Places
 from zeropan.request.setup import Setup
-from zeropan.request.sources import Images, Known, find_images
+from zeropan.request.sources import Images, Known, find_images, title_of
 from zeropan.request.truth_sources import Source, open_source
 from zeropan.tasks.work import ImageRef
 from zeropan.tracking.errors import TrackingError
@@ -94,9 +94,7 @@ class Sweep:
         started = time.monotonic()
         report = self.report
         tags = {"zeropan.points": str(len(self.points))}
-        parent = Journal.open(
-            replace(self.job, tags=tags), title=f"sweep of {len(self.images)} images"
-        )
+        parent = Journal.open(replace(self.job, tags=tags), title=title_of(self.report.sources))
         try:
             # The first point says which images these are, by their bytes; no other is needed to
             # find what an earlier sweep of them has finished.
@@ -188,7 +186,7 @@ class Sweep:
         if parent.run_id:
             tags["mlflow.parentRunId"] = parent.run_id
         job = replace(self._at(point), tags=tags)
-        journal = Journal.open(job, title=point.name)
+        journal = Journal.open(job, title=title_of(self.report.sources))
         try:
             found = rows or segment_all(job, self.images, pictures=(OVERLAY,))
             report = self._measure(job, point, journal, found)

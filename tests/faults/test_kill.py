@@ -39,7 +39,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory, scene_file: Path) -> dict[st
     return run(scene_file, tmp_path_factory.mktemp("whole"))
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "stage",
+    [
+        stage
+        if stage in (STAGES[0], "things", STAGES[-1])
+        else pytest.param(stage, marks=pytest.mark.heavy)
+        for stage in STAGES
+    ],
+)
 def test_a_killed_run_is_resumed(
     stage: str,
     scene_file: Path,

@@ -243,7 +243,9 @@ def test_a_run_over_a_folder_can_be_run_again_by_its_id(scenes: list[Path], tmp_
             if stage["how"] == "computed"} == {"panoptic"}  # fmt: skip
 
 
-@pytest.mark.parametrize("runner", ["threads", "processes", "dask"])
+@pytest.mark.parametrize(
+    "runner", ["threads", "processes", pytest.param("dask", marks=pytest.mark.heavy)]
+)
 def test_runners_give_the_same_results(
     runner: Any, scenes: list[Path], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -112,6 +112,7 @@ def _serve(file: RemoteFile, files: Path, hub: Hub) -> RemoteFile:
 
 
 @pytest.mark.timeout(1500)
+@pytest.mark.heavy
 def test_the_base_preset_from_a_hub_to_a_label_map(
     published: tuple[Hub, Path], tmp_path: Path
 ) -> None:

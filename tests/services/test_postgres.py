@@ -78,6 +78,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             shutil.rmtree(place, ignore_errors=True)
 
 
+@pytest.mark.heavy
 def test_two_workers_share_a_store_and_a_server_on_postgresql(
     database: str, tmp_path: Path
 ) -> None:

@@ -8,12 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from tests.tasks.test_plan_keys import changed_by, keys_of
-from zeropan.segmentation.categories import Categories, Category
+from tests.tasks.test_plan_keys import changed_by
 from zeropan.segmentation.config import PipelineConfig
 from zeropan.tasks.work import STAGES, STEPS
 
@@ -83,43 +80,6 @@ def test_the_table_of_changes_covers_every_parameter() -> None:
 @pytest.mark.parametrize("parameter", every_parameter())
 def test_a_change_reaches_its_step_and_those_below(parameter: str) -> None:
     assert changed_by(config=changed(parameter)) == DOWNSTREAM[parameter.partition(".")[0]]
-
-
-PROMPTS = st.lists(
-    st.text("abcdef ", min_size=1, max_size=6).map(str.strip).filter(bool),
-    min_size=1, max_size=6, unique=True,
-)  # fmt: skip
-
-
-@given(PROMPTS, st.integers(0, 5), st.randoms())
-def test_order_and_names_reach_no_key(prompts: list[str], cut: int, random: Any) -> None:
-    def words(order: list[str], name: str) -> Categories:
-        named = {
-            prompt: Category(name=f"{name}{i}", isthing=i < cut, prompts=(prompt,))
-            for i, prompt in enumerate(prompts)
-        }
-        listed = [named[prompt] for prompt in order]
-        return Categories.checked(
-            [one for one in listed if one.isthing], [one for one in listed if not one.isthing]
-        )
-
-    shuffled = random.sample(prompts, len(prompts))
-    assert keys_of(categories=words(prompts, "a")) == keys_of(categories=words(shuffled, "b"))
-
-
-@given(PROMPTS, st.data())
-def test_a_stuff_word_that_comes_or_goes_touches_no_other_words_artifact(
-    prompts: list[str], data: st.DataObject
-) -> None:
-    fewer = data.draw(st.lists(st.sampled_from(prompts), unique=True))
-    all_of, some = (
-        keys_of(categories=Categories.from_words(["cup"], words)) for words in (prompts, fewer)
-    )
-    assert {word: all_of.words[word] for word in some.words} == dict(some.words)
-    for stage in ("embed_image", "ground_things", "things"):
-        assert all_of.stages[stage] == some.stages[stage]
-    if set(fewer) != set(prompts):
-        assert all_of.stages["stuff_regions"] != some.stages["stuff_regions"]
 
 
 def test_every_stage_is_among_those_that_a_change_can_reach() -> None:

@@ -16,8 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands import STUFF, THINGS, segment
-from zeropan.flows.rerun_recorded import rerun
+from tests.commands import STUFF, THINGS, again, segment
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -40,7 +39,7 @@ def runs(
         images=[str(scene_file)], words={"things": THINGS, "stuff": STUFF}, home=str(home)
     )
     others = [
-        rerun(first["tracking_run_id"], changes=[f"things.box_threshold={value}"], home=str(home))
+        again(first["tracking_run_id"], changes=[f"things.box_threshold={value}"], home=str(home))
         for value in (0.6, 0.97)
     ]
     return home, [first, *others]
@@ -57,7 +56,7 @@ def link(runs: tuple[Path, list[dict[str, Any]]]) -> Iterator[str]:
         [
             sys.executable,
             "-m",
-            "zeropan.command.main",
+            "zeropan",
             "ui",
             "--home",
             str(home),

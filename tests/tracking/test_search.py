@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tests.commands import STUFF, THINGS, segment
-from zeropan.flows.rerun_recorded import rerun
-from zeropan.flows.sweep_grid import sweep
+from tests.commands import STUFF, THINGS, again, segment, swept
 from zeropan.tracking.names import name
 
 ODD = "茶碗 / 皿, (large)"
@@ -21,14 +19,14 @@ def runs(scene_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     home = tmp_path_factory.mktemp("home")
     words = {"things": [*THINGS, ODD], "stuff": STUFF}
     first = segment(images=[str(scene_file)], words=words, home=str(home))
-    again = rerun("latest", changes=["things.box_threshold=0.6"], home=str(home))
-    grid = sweep(
+    second = again("latest", changes=["things.box_threshold=0.6"], home=str(home))
+    grid = swept(
         grid=["panoptic.min_stuff_area=0.01,0.02"],
         images=[str(scene_file)],
         words=words,
         home=str(home),
     )
-    return {"first": first, "again": again, "sweep": grid, "uri": first["tracking_uri"]}
+    return {"first": first, "again": second, "sweep": grid, "uri": first["tracking_uri"]}
 
 
 def search(runs: dict[str, Any], text: str) -> set[str]:

@@ -45,6 +45,16 @@ def read_image_bytes(location: str | Path) -> bytes:
     return data
 
 
+def is_there(url: str) -> bool:
+    """Whether an fsspec URL names something; where its place does not say, it is taken to."""
+    try:
+        fs, path = fsspec.core.url_to_fs(url)
+        return bool(fs.exists(path))
+    except Exception as error:  # Reading it will say it better than we could here.
+        _log.debug("%s was not asked for: %s", shown(url), type(error).__name__)
+        return True
+
+
 def shown(location: str) -> str:
     """A location as messages may show it: without a URL's user, password and query."""
     if "://" not in location:

@@ -90,7 +90,6 @@ def test_a_stuff_category_may_have_a_threshold_of_its_own(
     assert ((regions.scores > 0) == (regions.label_map > 0)).all()
 
 
-@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 0.1, 0.5, 0.9]))
 def test_own_thresholds_that_equal_the_common_one_change_nothing(seed: int, least: float) -> None:
     values = np.random.default_rng(seed).normal(scale=3, size=(2, 3, 4))

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from prefect.states import Completed
 
 from zeropan.errors import TooManyFailures
 from zeropan.flows.engine import batches, due, segment_all
@@ -186,4 +188,10 @@ def _verdict(job: Job, report: RunReport) -> str | None:
     )
 
 
-__all__ = ["Recording", "due", "record", "report_fields"]
+def ended(report: RunReport) -> State[Any]:
+    """The final state of a flow whose work is done: it says whether images failed."""
+    name = "CompletedWithFailures" if report.failed else "Completed"
+    return Completed(name=name, message=report.in_words(), data=report.plain())
+
+
+__all__ = ["Recording", "due", "ended", "record", "report_fields"]

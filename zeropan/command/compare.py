@@ -17,7 +17,7 @@ def compare(
     home: Home = None,
     experiment: Experiment = None,
     output: Annotated[
-        str | None, typer.Option(help="Folder of the pictures [default: below home].")
+        str | None, typer.Option(help="Folder of the pictures (default: below home).")
     ] = None,
     log: Annotated[bool, typer.Option(help="Log the comparison as a run of MLflow's.")] = True,
     as_json: Json = False,

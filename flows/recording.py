@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from zeropan.pictures.panels import PANELS
 from zeropan.reports.rows import ImageRow
 from zeropan.reports.run import LISTED, RunReport
 from zeropan.reports.terminal import table_rows
-from zeropan.request.recorded import Command
+from zeropan.request.recorded import NAMED_TAG, Command
 from zeropan.request.sources import Images
 from zeropan.segmentation.images import shown
 from zeropan.tasks.work import ImageRef
@@ -82,6 +82,8 @@ def record(
     Raises:
         TooManyFailures: more images failed than are allowed, or all of them; it holds the report.
     """
+    if job.setup.how.name:
+        job = replace(job, tags={**job.tags, NAMED_TAG: "yes"})
     journal = Journal.open(job, title=recording.title)
     report = recording.report
     started = time.monotonic()

@@ -16,6 +16,7 @@ from zeropan.command.execution import FOUND_FAULTS
 from zeropan.command.options import Home, Json, Store
 from zeropan.errors import BadConfig
 from zeropan.request.places import Places
+from zeropan.storage.keys import ArtifactKey
 from zeropan.storage.store import ArtifactStore
 from zeropan.storage.upkeep import GRACE_S, Check, entries, prune, resolve, usage, verify
 from zeropan.tasks.work import PERCEPTION, STAGES
@@ -132,7 +133,7 @@ def prune_artifacts(
         typer.Option(
             min=0,
             help="Then remove the oldest artifacts until the rest has no more bytes; those of the "
-            "models first.",
+            "models first, and none of a run that was named or compared.",
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Only say what would be removed.")] = False,
@@ -144,6 +145,11 @@ def prune_artifacts(
         raise BadConfig(
             f"stage {sorted(unknown)[0]!r} is not known; use one of {', '.join(STAGES)}"
         )
+    keep: set[ArtifactKey] = set()
+    if max_bytes is not None:
+        from zeropan.flows.prune_store import needed
+
+        keep = needed(Places.resolve(home=home, store=store))
     report = prune(
         _open(home, store),
         grace_s=grace,
@@ -151,6 +157,7 @@ def prune_artifacts(
         stages=stage,
         max_bytes=max_bytes,
         first=PERCEPTION,
+        keep=keep,
         dry_run=dry_run,
     )
     if as_json:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from zeropan.command.execution import FOUND_FAULTS
+from zeropan.command.execution import FOUND_FAULTS, show_home
 from zeropan.command.options import Home, Json, Store
 from zeropan.errors import BadConfig
 from zeropan.request.places import Places
@@ -24,8 +24,11 @@ from zeropan.tasks.work import PERCEPTION, STAGES
 app = typer.Typer(help="Look at the artifact store.", no_args_is_help=True)
 
 
-def _open(home: str | None, url: str | None) -> ArtifactStore:
-    return ArtifactStore(Places.resolve(home=home, store=url).store_url)
+def _open(home: str | None, url: str | None, *, quiet: bool) -> ArtifactStore:
+    places = Places.resolve(home=home, store=url)
+    if not quiet:
+        show_home(places.home)
+    return ArtifactStore(places.store_url)
 
 
 def _dump(value: Any) -> None:
@@ -35,7 +38,7 @@ def _dump(value: Any) -> None:
 @app.command("ls")
 def list_artifacts(home: Home = None, store: Store = None, as_json: Json = False) -> None:
     """List the artifacts: one line each."""
-    found = list(entries(_open(home, store)))
+    found = list(entries(_open(home, store, quiet=as_json)))
     if as_json:
         return _dump(
             [
@@ -84,7 +87,7 @@ def show(
     store: Store = None,
 ) -> None:
     """Show where one artifact is and what it comes from, as JSON."""
-    opened = _open(home, store)
+    opened = _open(home, store, quiet=True)
     found = resolve(opened, key)
     marker = opened.marker(found)
     _dump(
@@ -103,7 +106,7 @@ def show(
 @app.command("verify")
 def verify_artifacts(home: Home = None, store: Store = None, as_json: Json = False) -> None:
     """Read every byte of every artifact; exit code 3 if one is damaged."""
-    checks = list(track(verify(_open(home, store))))
+    checks = list(track(verify(_open(home, store, quiet=as_json))))
     if as_json:
         _dump([{"name": c.name, "status": c.status, "reason": c.reason} for c in checks])
     else:
@@ -151,7 +154,7 @@ def prune_artifacts(
 
         keep = needed(Places.resolve(home=home, store=store))
     report = prune(
-        _open(home, store),
+        _open(home, store, quiet=as_json),
         grace_s=grace,
         older_than_s=None if older_than is None else older_than * 86400,
         stages=stage,
@@ -184,7 +187,7 @@ def layout_of_artifacts(
     store: Store = None,
 ) -> None:
     """Say or set whether new artifacts are a folder of files each, or one ZIP file each."""
-    opened = _open(home, store)
+    opened = _open(home, store, quiet=True)
     if new is not None:
         opened.set_layout(new)
     Console().print(opened.layout)

@@ -70,16 +70,18 @@ def runs_of(env: dict[str, str], flow: str) -> list[dict[str, Any]]:
     return [run for run in found if run["state_type"] not in ("SCHEDULED", "PENDING", "RUNNING")]
 
 
-def settings_for(folder: Path, inbox: Path) -> Path:
+WORDS = {"things": ["cup", "nigiri", "lemon"], "stuff": ["wood", "cloth"]}
+NOW = {"setup": {"what": {"words": WORDS}}}
+AS_IN_0_1 = {"categories": WORDS, "preset": "tiny", "config": {"things": {"box_threshold": 0.25}}}
+
+
+def settings_for(folder: Path, inbox: Path, parameters: dict[str, Any]) -> Path:
     """prefect.yaml as a user changes it: a folder, words, and a schedule that is on."""
     text = yaml.safe_load((ROOT / "prefect.yaml").read_text())
     (nightly,) = [one for one in text["deployments"] if one["name"] == "nightly"]
-    nightly["parameters"] |= {
-        "sources": [str(inbox)],
-        "setup": {
-            "what": {"words": {"things": ["cup", "nigiri", "lemon"], "stuff": ["wood", "cloth"]}}
-        },
-    }
+    nightly["parameters"] = {"sources": [str(inbox)], **parameters}
+    # A deployment of release 0.1 has that release's schema, too.
+    nightly["enforce_parameter_schema"] = "setup" in parameters
     nightly["schedules"][0] |= {"cron": "* * * * *", "active": True}
     path = folder / "prefect.yaml"
     path.write_text(yaml.safe_dump(text))
@@ -87,8 +89,15 @@ def settings_for(folder: Path, inbox: Path) -> Path:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        pytest.param(NOW, id="as it is now"),
+        pytest.param(AS_IN_0_1, id="as release 0.1 deployed it", marks=pytest.mark.heavy),
+    ],
+)
 def test_a_scheduled_run_starts_by_itself_and_is_run_again_with_another_threshold(
-    place: dict[str, str], tmp_path: Path
+    parameters: dict[str, Any], place: dict[str, str], tmp_path: Path
 ) -> None:
     inbox = tmp_path / "inbox"
     inbox.mkdir()
@@ -97,7 +106,7 @@ def test_a_scheduled_run_starts_by_itself_and_is_run_again_with_another_threshol
             inbox / f"{number}.png"
         )
     prefect("work-pool", "create", "zeropan", "--type", "process", env=place)
-    settings = settings_for(tmp_path, inbox)
+    settings = settings_for(tmp_path, inbox, parameters)
     prefect("deploy", "--all", "--prefect-file", str(settings), env=place)
     log = tmp_path / "worker.log"
     with log.open("wb") as file:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.commands import STUFF, THINGS, again, segment
+from tests.servers import free_port
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -49,9 +49,7 @@ def runs(
 def link(runs: tuple[Path, list[dict[str, Any]]]) -> Iterator[str]:
     """The address that `zeropan ui` prints, once the server answers."""
     home, _ = runs
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [
             sys.executable,

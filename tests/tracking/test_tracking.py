@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.servers import free_port
 from zeropan.pictures.panels import PANELS
 from zeropan.segmentation.config import PipelineConfig
 from zeropan.tracking.client import REQUEST_DEFAULTS
@@ -290,9 +291,7 @@ def test_the_ui_shows_runs_and_pictures(settings: TrackingSettings) -> None:
     run = TrackedRun.start(settings, name="seen in the UI", tags={})
     run.log_pictures({"panels/07 overlay": picture})
     run.finish("FINISHED")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     base = f"http://127.0.0.1:{port}"
     server = subprocess.Popen(
         ui_command(settings, port=port),

@@ -34,7 +34,7 @@ def test_car_is_not_a_part_of_carpet(tokenizer: CaptionTokenizer) -> None:
     assert one.token_prompt.count(0) == 6
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(prompts=st.lists(WORDS, max_size=30), limit=st.integers(20, 60))
 def test_every_prompt_is_in_one_caption_in_order(
     tokenizer: CaptionTokenizer, prompts: list[str], limit: int

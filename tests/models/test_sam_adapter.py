@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from segment_anything import SamPredictor
@@ -115,7 +115,6 @@ def test_the_long_side_fills_the_square_and_the_shape_is_kept(h: int, w: int, si
     assert abs(new_w - w * side / max(h, w)) <= 1
 
 
-@settings(deadline=None, max_examples=25)
 @given(st.integers(40, 600), st.integers(40, 600), st.floats(0.25, 0.75), st.booleans())
 def test_a_mask_survives_the_way_into_the_square_and_back(
     segmenter: SamSegmenter, height: int, width: int, cut: float, upright: bool

@@ -146,7 +146,7 @@ def test_what_half_precision_holds_takes_half_the_bytes_and_loses_nothing(
     np.testing.assert_allclose(record.features, noise, rtol=2**-11, atol=1e-7)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(
     count=st.integers(0, 4),
     height=st.integers(1, 40),

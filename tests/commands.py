@@ -58,7 +58,7 @@ def zeropan() -> Zeropan:
 
 def within(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     out, err = io.StringIO(), io.StringIO()
-    argv = sys.argv
+    argv, environment = sys.argv, dict(os.environ)
     sys.argv = ["zeropan", *arguments]
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -69,6 +69,9 @@ def within(arguments: list[str]) -> subprocess.CompletedProcess[str]:
                 code = end.code if isinstance(end.code, int) else int(end.code is not None)
     finally:
         sys.argv = argv
+        # A command sets what Prefect reads; the next one is to find what its own process would.
+        os.environ.clear()
+        os.environ.update(environment)
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 

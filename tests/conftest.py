@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.commands"]
+pytest_plugins = ["tests.commands", "tests.no_skips"]
 
 # Prefect reads its environment when it is first imported, which is while tests are collected.
 _HOME = tempfile.TemporaryDirectory(prefix="zeropan-tests-", ignore_cleanup_errors=True)
@@ -49,11 +49,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker("law")
-
-
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Where nothing is missing, a skipped test is a fault; the summary names it with its reason."""
-    if os.environ.get("ZEROPAN_NO_SKIPS") and exitstatus == pytest.ExitCode.OK:
-        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None and reporter.stats.get("skipped"):
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED

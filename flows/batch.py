@@ -29,8 +29,8 @@ from zeropan.flows.chain import run_chain
 from zeropan.flows.gallery import OVERLAY, Gallery
 from zeropan.flows.job import Job
 from zeropan.flows.outputs import output_files, write_overlay, write_panoptic
-from zeropan.flows.progress import report
 from zeropan.reports.change import Change
+from zeropan.reports.progress import report
 from zeropan.reports.rows import ImageRow
 from zeropan.request.sources import Images
 from zeropan.segmentation.images import shown

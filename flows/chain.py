@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import State
 from prefect.utilities.annotations import NotSet, quote
 
 from zeropan.errors import ArtifactDamaged, ArtifactMissing
-from zeropan.flows.progress import report
+from zeropan.reports.progress import report
 from zeropan.tasks import perception, steps
 from zeropan.tasks.cache import StageOutcomeSerializer
 from zeropan.tasks.work import STAGES, UPSTREAM, ImageWork, Stage, StageOutcome

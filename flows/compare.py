@@ -26,7 +26,7 @@ from zeropan.reports.comparison import (
     title_of,
 )
 from zeropan.request.parameters import differences
-from zeropan.request.recorded import RecordedRun, open_run
+from zeropan.request.recorded import COMPARED_TAG, RecordedRun, open_run
 from zeropan.segmentation.categories import Categories
 from zeropan.segmentation.images import shown
 from zeropan.segmentation.records import Panoptic, UInt8
@@ -170,7 +170,7 @@ def log_comparison(
         settings,
         home,
         name=title_of(comparison),
-        tags={"zeropan.compare": f"{comparison.run_a} {comparison.run_b}"},
+        tags={COMPARED_TAG: f"{comparison.run_a} {comparison.run_b}"},
     )
     journal.describe(markdown(comparison))
     for number, picture in enumerate(drawn.values()):

@@ -19,9 +19,9 @@ from prefect.futures import PrefectFuture
 
 from zeropan.flows.batch import Batch, segment_batch
 from zeropan.flows.job import Job
-from zeropan.flows.progress import report as report_progress
 from zeropan.flows.runners import task_runner, threads_each
 from zeropan.pictures.panels import PANELS
+from zeropan.reports.progress import report as report_progress
 from zeropan.reports.rows import ImageRow
 from zeropan.request.sources import Images
 from zeropan.segmentation.images import shown

@@ -6,8 +6,8 @@ from typing import Any
 
 from prefect import flow
 
-from zeropan.flows.deployed import takes_release_0_1
 from zeropan.flows.evaluate_images import evaluate_images
+from zeropan.request.release_0_1 import takes_release_0_1
 from zeropan.request.setup import Setup
 
 

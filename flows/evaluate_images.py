@@ -16,8 +16,7 @@ from zeropan.evaluation.truth import GroundTruth
 from zeropan.flows.job import Job
 from zeropan.flows.journal import Journal
 from zeropan.flows.outputs import image_of
-from zeropan.flows.recording import Recording, record, report_fields
-from zeropan.flows.run_images import ended
+from zeropan.flows.recording import Recording, ended, record, report_fields
 from zeropan.pictures.panels import overlay, side_by_side
 from zeropan.reports.evaluation import EvalReport, category_rows, quality_metrics
 from zeropan.reports.rows import ImageRow

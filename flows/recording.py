@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from prefect.states import Completed
 
 from zeropan.errors import TooManyFailures
 from zeropan.flows.engine import batches, due, segment_all
@@ -22,7 +24,7 @@ from zeropan.pictures.panels import PANELS
 from zeropan.reports.rows import ImageRow
 from zeropan.reports.run import LISTED, RunReport
 from zeropan.reports.terminal import table_rows
-from zeropan.request.recorded import Command
+from zeropan.request.recorded import NAMED_TAG, Command
 from zeropan.request.sources import Images
 from zeropan.segmentation.images import shown
 from zeropan.tasks.work import ImageRef
@@ -80,6 +82,8 @@ def record(
     Raises:
         TooManyFailures: more images failed than are allowed, or all of them; it holds the report.
     """
+    if job.setup.how.name:
+        job = replace(job, tags={**job.tags, NAMED_TAG: "yes"})
     journal = Journal.open(job, title=recording.title)
     report = recording.report
     started = time.monotonic()
@@ -186,4 +190,10 @@ def _verdict(job: Job, report: RunReport) -> str | None:
     )
 
 
-__all__ = ["Recording", "due", "record", "report_fields"]
+def ended(report: RunReport) -> State[Any]:
+    """The final state of a flow whose work is done: it says whether images failed."""
+    name = "CompletedWithFailures" if report.failed else "Completed"
+    return Completed(name=name, message=report.in_words(), data=report.plain())
+
+
+__all__ = ["Recording", "due", "ended", "record", "report_fields"]

@@ -17,8 +17,7 @@ from zeropan.flows.evaluate_images import Judge, read_result, with_words
 from zeropan.flows.gallery import OVERLAY
 from zeropan.flows.job import Job
 from zeropan.flows.journal import Journal
-from zeropan.flows.recording import report_fields
-from zeropan.flows.run_images import ended
+from zeropan.flows.recording import ended, report_fields
 from zeropan.reports.evaluation import quality_metrics
 from zeropan.reports.rows import ImageRow
 from zeropan.reports.sweep import PointReport, SweepReport

@@ -1,29 +1,25 @@
-"""What the three trainers share: schedule, average of weights, data order, checkpoints, curves.
+"""The parts of a run: schedule, optimizers, average of weights, data order, clock, checkpoints.
 
-Nothing here knows a model. A trainer keeps one mapping of its whole state (model, optimizers,
-`Ema`, `DataOrder`, `Clock`, `rng_state`) and hands it to `save_checkpoint`, so that a run that was
-stopped goes on as if it had not been.
+Nothing here knows a model. `training.loop` puts the parts together.
 """
 
 from __future__ import annotations
 
-import json
+import io
 import logging
 import math
-import os
 import random
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-logger = logging.getLogger(__name__)
+from zeropan.machine.files import write_whole
 
 
 def set_up_process(*, seed: int, threads: int = 1) -> None:
@@ -51,6 +47,32 @@ def cosine_with_warmup(progress: float, *, warmup: float = 0.03, floor: float = 
         return max(progress / warmup, 1e-3)
     left = (progress - warmup) / max(1.0 - warmup, 1e-9)
     return floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * left))
+
+
+def muon_and_adamw(
+    matrices: list[nn.Parameter],
+    others: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+    *,
+    muon_rate: float,
+    adamw_rate: float,
+    weight_decay: float,
+) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon (Jordan et al., 2024) for the matrices inside a network, AdamW for the rest.
+
+    Args:
+        matrices: parameters of two dimensions; without any there is no Muon.
+        others: parameters, or AdamW's groups of them.
+        muon_rate: of the matrices, scaled so that their updates are of AdamW's size.
+        adamw_rate: of the rest, where a group does not say otherwise.
+        weight_decay: of all.
+    """
+    adamw = torch.optim.AdamW(others, lr=adamw_rate, betas=(0.9, 0.98), weight_decay=weight_decay)
+    if not matrices:
+        return (adamw,)
+    muon = torch.optim.Muon(
+        matrices, lr=muon_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
+    return (adamw, muon)
 
 
 def scale_learning_rates(optimizers: tuple[torch.optim.Optimizer, ...], factor: float) -> None:
@@ -212,18 +234,11 @@ def restore_rng_state(state: Mapping[str, Any]) -> None:
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write `state` aside, then put it in place of `path` in one move."""
+    """Write `state`; an interrupted write leaves the older checkpoint."""
+    stream = io.BytesIO()
+    torch.save(dict(state), stream)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with aside.open("wb") as stream:
-            torch.save(dict(state), stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        aside.replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            aside.unlink()
+    write_whole(path, stream.getvalue())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
@@ -232,46 +247,3 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
         return None
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
-
-
-class Curve:
-    """A run's measurements: one JSON line each, a log line, and MLflow where it is wanted."""
-
-    def __init__(
-        self, path: Path, *, mlflow_uri: str | None = None, name: str = "training"
-    ) -> None:
-        """Append to `path`; track in MLflow as well when a URI is given and it is installed."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        self._mlflow: tuple[Any, str] | None = None
-        if mlflow_uri is not None:
-            self._mlflow = _start_mlflow_run(mlflow_uri, name)
-
-    def add(self, step: int, **values: float | Tensor) -> None:
-        """Record `values` at `step`."""
-        plain = {name: round(float(value), 5) for name, value in values.items()}
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"step": step, **plain}) + "\n")
-        logger.info("step %d %s", step, " ".join(f"{k}={v:.4g}" for k, v in plain.items()))
-        if self._mlflow is not None:
-            client, run_id = self._mlflow
-            for name, value in plain.items():
-                client.log_metric(run_id, name, value, step=step)
-
-    def close(self) -> None:
-        """Mark the MLflow run, if there is one, as finished."""
-        if self._mlflow is not None:
-            client, run_id = self._mlflow
-            client.set_terminated(run_id)
-
-
-def _start_mlflow_run(uri: str, name: str) -> tuple[Any, str] | None:
-    try:
-        from mlflow import MlflowClient
-    except ImportError:
-        logger.warning("mlflow is not installed: %s is recorded as JSON lines only", name)
-        return None
-    client = MlflowClient(tracking_uri=uri)
-    experiment = client.get_experiment_by_name(name)
-    experiment_id = experiment.experiment_id if experiment else client.create_experiment(name)
-    return client, client.create_run(experiment_id).info.run_id

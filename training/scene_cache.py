@@ -8,10 +8,10 @@ renamed, so that an interrupted run goes on where it stopped.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import multiprocessing
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from zeropan.choices import Pairs
+from zeropan.machine.files import write_whole
 from zeropan.scenes.render import TRAINING_SEED_START, render_scene
 
 _LOG = logging.getLogger(__name__)
@@ -62,16 +63,13 @@ class _Shard:
 
 
 def _write_array(path: Path, array: NDArray[np.uint8]) -> None:
-    aside = path.with_name(path.name + f".{os.getpid()}.tmp")
-    with aside.open("wb") as stream:
-        np.save(stream, array)
-    aside.replace(path)
+    stream = io.BytesIO()
+    np.save(stream, array)
+    write_whole(path, stream.getvalue())
 
 
 def _write_json(path: Path, value: object) -> None:
-    aside = path.with_name(path.name + f".{os.getpid()}.tmp")
-    aside.write_text(json.dumps(value))
-    aside.replace(path)
+    write_whole(path, json.dumps(value).encode())
 
 
 def _render_shard(shard: _Shard) -> int:
@@ -107,14 +105,13 @@ def open_cache(cache_dir: Path) -> SceneCache:
 def _join(cache_dir: Path, shards: Sequence[_Shard], count: int, size: int) -> None:
     """Concatenate complete shards; the segments come last and complete the cache."""
     for kind, shape in (("images", (count, size, size, 3)), ("labels", (count, size, size))):
-        aside = cache_dir / f"{kind}.npy.{os.getpid()}.tmp"
-        whole = open_memmap(aside, mode="w+", dtype=np.uint8, shape=shape)
+        # In place, as these may not fit in memory; nobody looks at them before the segments.
+        whole = open_memmap(cache_dir / f"{kind}.npy", mode="w+", dtype=np.uint8, shape=shape)
         at = 0
         for shard in shards:
             whole[at : at + shard.count] = np.load(shard.file(f"{kind}.npy"), mmap_mode="r")
             at += shard.count
         whole.flush()
-        aside.replace(cache_dir / f"{kind}.npy")
     segments = [row for s in shards for row in json.loads(s.file("segments.json").read_text())]
     _write_json(cache_dir / "segments.json", segments)
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.commands import STUFF, THINGS, again, how, report_of, segment
 from zeropan.errors import BadInput
-from zeropan.flows.run_again import forced
+from zeropan.flows.rerun_recorded import forced
 from zeropan.models import loading, presets
 from zeropan.storage.store import ArtifactStore
 from zeropan.storage.upkeep import entries

@@ -13,7 +13,6 @@ from torch import nn
 
 from training.common import (
     Clock,
-    Curve,
     DataOrder,
     Ema,
     cosine_with_warmup,
@@ -23,6 +22,7 @@ from training.common import (
     save_checkpoint,
     scale_learning_rates,
 )
+from training.curve import Curve
 
 
 @given(st.floats(-1, 2), st.floats(0.001, 0.5), st.floats(0, 0.5))

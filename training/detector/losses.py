@@ -27,12 +27,12 @@ def total_loss(predictions: Predictions, batch: Batch) -> tuple[Tensor, dict[str
     """The sum to minimise, and its parts."""
     dense_class, dense_box = _dense(predictions, batch)
     loss = dense_class + dense_box
-    parts = {"dense_class": float(dense_class), "dense_box": float(dense_box)}
+    parts = {"dense_class": float(dense_class.detach()), "dense_box": float(dense_box.detach())}
     for number, (logits, boxes) in enumerate(predictions.layers):
         layer_class, layer_box = _matched(logits, boxes, batch)
         loss = loss + layer_class + layer_box
-        parts[f"layer{number}_class"] = float(layer_class)
-        parts[f"layer{number}_box"] = float(layer_box)
+        parts[f"layer{number}_class"] = float(layer_class.detach())
+        parts[f"layer{number}_box"] = float(layer_box.detach())
     return loss, parts
 
 

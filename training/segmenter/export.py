@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +20,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from training.common import load_checkpoint, set_up_process
-from training.segmenter.train import TINY
+from training.segmenter.model import TINY
+from zeropan.machine.files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -45,17 +45,9 @@ def export(checkpoint: Path, out: Path) -> None:
         "network": asdict(TINY),
     }
     out.mkdir(parents=True, exist_ok=True)
-    _publish(out / "model.safetensors", save(kept))
-    _publish(out / "config.json", (json.dumps(config, indent=2) + "\n").encode())
+    write_whole(out / "model.safetensors", save(kept))
+    write_whole(out / "config.json", (json.dumps(config, indent=2) + "\n").encode())
     logger.info("step %d exported to %s", int(state["step"]), out)
-
-
-def _publish(path: Path, content: bytes) -> None:
-    if path.exists() and path.read_bytes() == content:
-        return
-    aside = path.parent.parent / f".{path.name}.{os.getpid()}"
-    aside.write_bytes(content)
-    aside.replace(path)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

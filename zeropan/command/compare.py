@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from zeropan.command.execution import console, print_json
+from zeropan.command.execution import console, print_json, show_home
 from zeropan.command.options import Experiment, Home, Json
 from zeropan.request.places import Places
 
@@ -17,7 +17,7 @@ def compare(
     home: Home = None,
     experiment: Experiment = None,
     output: Annotated[
-        str | None, typer.Option(help="Folder of the pictures [default: below home].")
+        str | None, typer.Option(help="Folder of the pictures (default: below home).")
     ] = None,
     log: Annotated[bool, typer.Option(help="Log the comparison as a run of MLflow's.")] = True,
     as_json: Json = False,
@@ -29,6 +29,8 @@ def compare(
 
     places = Places.resolve(home=home, output=output)
     settings = TrackingSettings.resolve(default_directory=places.home, experiment=experiment)
+    if not as_json:
+        show_home(places.home)
     comparison, pairs = compare_runs(settings, run_a, run_b)
     drawn = draw(comparison, pairs, places.output)
     if not as_json:

@@ -6,6 +6,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -82,6 +83,11 @@ def run_flow(name: str, verbose: bool, how_: How, /, **parameters: Any) -> dict[
 def console() -> Console:
     """Where results are printed: as wide as the terminal, and wide enough where there is none."""
     return Console(width=None if sys.stdout.isatty() else 140)
+
+
+def show_home(home: Path) -> None:
+    """Say which home a command works in, since the usual one follows the working directory."""
+    console().print(f"home      {home}", soft_wrap=True, highlight=False, markup=False)
 
 
 def show_any(report: dict[str, Any], as_json: bool) -> None:

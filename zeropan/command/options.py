@@ -14,7 +14,7 @@ import typer
 from zeropan.choices import PrecisionChoice, Runner, ShardPlace, TaskRuns
 
 Home = Annotated[
-    str | None, typer.Option(help="Folder of everything that is kept [default: ./zeropan-data].")
+    str | None, typer.Option(help="Folder of everything that is kept (default: ./zeropan-data).")
 ]
 Store = Annotated[str | None, typer.Option(help="Folder or URL of the artifacts.")]
 Output = Annotated[str | None, typer.Option(help="Folder of pictures and PNGs.")]
@@ -42,7 +42,7 @@ WHAT: Mapping[str, Any] = {
         str | None,
         typer.Option(
             help="The models' preset, and models that stand in for its own: base+sam_vit_l "
-            "[default: tiny]; `zeropan models list` names them."
+            "(default: tiny); `zeropan models list` names them."
         ),
     ],
     "method": Annotated[
@@ -52,7 +52,7 @@ WHAT: Mapping[str, Any] = {
         PrecisionChoice | None,
         typer.Option(
             help="Of the backbones: fp32, bf16, or auto: bf16 where the device is fast at it "
-            "[default: auto]."
+            "(default: auto)."
         ),
     ],
 }
@@ -63,12 +63,12 @@ HOW: Mapping[str, Any] = {
     "output": Output,
     "experiment": Experiment,
     "name": Annotated[str | None, typer.Option(help="Name of the MLflow run.")],
-    "device": Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps [default: auto].")],
+    "device": Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps (default: auto).")],
     "max_pixels": Annotated[
         int | None, typer.Option(min=1, help="Images with more pixels are refused.")
     ],
     "workers": Annotated[
-        int | None, typer.Option(min=1, help="Batches of images at a time [default: 1].")
+        int | None, typer.Option(min=1, help="Batches of images at a time (default: 1).")
     ],
     "runner": Annotated[
         Runner | None,
@@ -78,16 +78,16 @@ HOW: Mapping[str, Any] = {
         TaskRuns | None,
         typer.Option(
             help="Prefect has a task run of each image's stages, or only of each batch of 16 "
-            "images, for data sets of millions [default: stages]."
+            "images, for data sets of millions (default: stages)."
         ),
     ],
     "limit": Annotated[int | None, typer.Option(min=1, help="Only the first so many images.")],
     "max_failures": Annotated[
-        int | None, typer.Option(min=0, help="More failed images end the run [default: 100].")
+        int | None, typer.Option(min=0, help="More failed images end the run (default: 100).")
     ],
     "pictures": Annotated[
         int | None,
-        typer.Option(min=0, help="Of so many first images the steps are drawn [default: 8]."),
+        typer.Option(min=0, help="Of so many first images the steps are drawn (default: 8)."),
     ],
 }
 """Fields of `How` that every command has which goes through images."""
@@ -104,7 +104,7 @@ RETRY: Mapping[str, Any] = {
         ShardPlace | None,
         typer.Option(
             help="Of more than 20,000 images: the runs they are cut into take place here, or as "
-            "runs of a deployment, by the workers of its pool [default: here]."
+            "runs of a deployment, by the workers of its pool (default: here)."
         ),
     ],
 }

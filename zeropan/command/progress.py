@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from zeropan.flows.progress import listening
+from zeropan.reports.progress import listening
 
 
 class _Rate(ProgressColumn):

@@ -28,7 +28,7 @@ def rerun(
     """Run a recorded run again with parameters changed; what they do not affect is cached."""
     how = how_of(given)
     set_up_prefect(verbose)
-    from zeropan.flows.run_again import find, forced
+    from zeropan.flows.rerun_recorded import find, forced
     from zeropan.request.recorded import changed
 
     forced(from_stage)

@@ -12,10 +12,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from zeropan.command.execution import FOUND_FAULTS
+from zeropan.command.execution import FOUND_FAULTS, show_home
 from zeropan.command.options import Home, Json, Store
 from zeropan.errors import BadConfig
 from zeropan.request.places import Places
+from zeropan.storage.keys import ArtifactKey
 from zeropan.storage.store import ArtifactStore
 from zeropan.storage.upkeep import GRACE_S, Check, entries, prune, resolve, usage, verify
 from zeropan.tasks.work import PERCEPTION, STAGES
@@ -23,8 +24,11 @@ from zeropan.tasks.work import PERCEPTION, STAGES
 app = typer.Typer(help="Look at the artifact store.", no_args_is_help=True)
 
 
-def _open(home: str | None, url: str | None) -> ArtifactStore:
-    return ArtifactStore(Places.resolve(home=home, store=url).store_url)
+def _open(home: str | None, url: str | None, *, quiet: bool) -> ArtifactStore:
+    places = Places.resolve(home=home, store=url)
+    if not quiet:
+        show_home(places.home)
+    return ArtifactStore(places.store_url)
 
 
 def _dump(value: Any) -> None:
@@ -34,7 +38,7 @@ def _dump(value: Any) -> None:
 @app.command("ls")
 def list_artifacts(home: Home = None, store: Store = None, as_json: Json = False) -> None:
     """List the artifacts: one line each."""
-    found = list(entries(_open(home, store)))
+    found = list(entries(_open(home, store, quiet=as_json)))
     if as_json:
         return _dump(
             [
@@ -83,7 +87,7 @@ def show(
     store: Store = None,
 ) -> None:
     """Show where one artifact is and what it comes from, as JSON."""
-    opened = _open(home, store)
+    opened = _open(home, store, quiet=True)
     found = resolve(opened, key)
     marker = opened.marker(found)
     _dump(
@@ -102,7 +106,7 @@ def show(
 @app.command("verify")
 def verify_artifacts(home: Home = None, store: Store = None, as_json: Json = False) -> None:
     """Read every byte of every artifact; exit code 3 if one is damaged."""
-    checks = list(track(verify(_open(home, store))))
+    checks = list(track(verify(_open(home, store, quiet=as_json))))
     if as_json:
         _dump([{"name": c.name, "status": c.status, "reason": c.reason} for c in checks])
     else:
@@ -132,7 +136,7 @@ def prune_artifacts(
         typer.Option(
             min=0,
             help="Then remove the oldest artifacts until the rest has no more bytes; those of the "
-            "models first.",
+            "models first, and none of a run that was named or compared.",
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Only say what would be removed.")] = False,
@@ -144,13 +148,19 @@ def prune_artifacts(
         raise BadConfig(
             f"stage {sorted(unknown)[0]!r} is not known; use one of {', '.join(STAGES)}"
         )
+    keep: set[ArtifactKey] = set()
+    if max_bytes is not None:
+        from zeropan.flows.prune_store import needed
+
+        keep = needed(Places.resolve(home=home, store=store))
     report = prune(
-        _open(home, store),
+        _open(home, store, quiet=as_json),
         grace_s=grace,
         older_than_s=None if older_than is None else older_than * 86400,
         stages=stage,
         max_bytes=max_bytes,
         first=PERCEPTION,
+        keep=keep,
         dry_run=dry_run,
     )
     if as_json:
@@ -177,7 +187,7 @@ def layout_of_artifacts(
     store: Store = None,
 ) -> None:
     """Say or set whether new artifacts are a folder of files each, or one ZIP file each."""
-    opened = _open(home, store)
+    opened = _open(home, store, quiet=True)
     if new is not None:
         opened.set_layout(new)
     Console().print(opened.layout)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from zeropan.command.execution import FOUND_FAULTS
+from zeropan.command.execution import FOUND_FAULTS, show_home
 from zeropan.command.options import Home
 from zeropan.request.places import Places
 
@@ -32,6 +32,7 @@ def flush(
     from zeropan.tracking.spool import unsent
 
     place = Places.resolve(home=home).home
+    show_home(place)
     console = Console(soft_wrap=True, highlight=False)
     failed = False
     for sent in send(place, all_runs=all_runs):

@@ -23,12 +23,15 @@ def ui(
     from zeropan.tracking.settings import TrackingSettings
     from zeropan.tracking.ui import save_view, ui_command, ui_environment, view_link
 
-    settings = TrackingSettings.resolve(
-        default_directory=Places.resolve(home=home).home, experiment=experiment
-    )
+    home_folder = Places.resolve(home=home).home
+    settings = TrackingSettings.resolve(default_directory=home_folder, experiment=experiment)
     command = ui_command(settings, port=port)
     link = view_link(f"http://127.0.0.1:{port}", save_view(settings, PANELS))
-    Console().print(f"MLflow UI: {link}\nCtrl-C stops it.", highlight=False, soft_wrap=True)
+    Console().print(
+        f"MLflow UI: {link}\nCtrl-C stops it.\nhome      {home_folder}",
+        highlight=False,
+        soft_wrap=True,
+    )
     try:
         finished = subprocess.run(command, env=for_child(ui_environment()), check=False)
     except KeyboardInterrupt:

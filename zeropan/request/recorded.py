@@ -25,6 +25,10 @@ CONFIG_FILE = "config/config.yaml"
 INPUTS_FILE = "config/inputs.json"
 KIND_TAG = "zeropan.images"
 """The tag that every run of images has."""
+NAMED_TAG = "zeropan.named"
+"""The tag of runs that a person gave a name."""
+COMPARED_TAG = "zeropan.compare"
+"""The tag of a comparison: the ids of the two runs."""
 Command = Literal["run", "evaluate", "sweep"]
 
 

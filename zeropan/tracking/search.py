@@ -74,6 +74,16 @@ def runs_with_tag(settings: TrackingSettings, tag: str, value: str) -> list[Foun
     )
 
 
+def runs_having(settings: TrackingSettings, tag: str) -> list[FoundRun]:
+    """The runs of all experiments that have a tag, the latest first, 1000 at most.
+
+    Raises:
+        BadInput: no run has been recorded there.
+        TrackingError: the tracking server cannot be asked.
+    """
+    return _search(settings, f"tags.`{legal_key(tag)}` != ''", limit=1000, experiment_only=False)
+
+
 def put_below(settings: TrackingSettings, run_ids: Iterable[str], parent_id: str) -> None:
     """Show runs as children of another one.
 

@@ -7,11 +7,9 @@ from typing import Any
 from prefect import flow
 
 from zeropan.flows.evaluate_images import evaluate_images
-from zeropan.request.release_0_1 import takes_release_0_1
 from zeropan.request.setup import Setup
 
 
-@takes_release_0_1
 @flow(name="evaluate", validate_parameters=True, result_serializer="json")
 def evaluate(
     dataset: str,

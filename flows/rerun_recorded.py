@@ -16,7 +16,6 @@ from zeropan.models.presets import ModelIdentities, identities
 from zeropan.reports.run import RunReport
 from zeropan.request.places import Places
 from zeropan.request.recorded import RecordedRun, changed, open_run
-from zeropan.request.release_0_1 import takes_release_0_1
 from zeropan.request.setup import How, Setup
 from zeropan.request.sources import Images, Known, title_of
 from zeropan.tasks.work import STAGES, Stage
@@ -25,7 +24,6 @@ from zeropan.tracking.settings import TrackingSettings
 logger = logging.getLogger(__name__)
 
 
-@takes_release_0_1
 @flow(name="rerun", validate_parameters=True, result_serializer="json")
 def rerun(
     run: str = "latest",

@@ -21,8 +21,8 @@ from zeropan.request.setup import Setup
 from zeropan.request.sources import find_images, title_of
 
 
-@takes_release_0_1
 @flow(name="run", flow_run_name="run {sources}", validate_parameters=True, result_serializer="json")
+@takes_release_0_1
 def run(sources: list[str], setup: Setup) -> Any:
     """Segment every image of the sources that has no result yet.
 

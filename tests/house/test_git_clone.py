@@ -80,7 +80,7 @@ def settings_for(folder: Path, repository: str, image: Path) -> Path:
     nightly["work_pool"]["name"] = POOL
     nightly["parameters"] |= {
         "sources": [str(image)],
-        "categories": {"things": ["cup", "lemon"], "stuff": ["wood"]},
+        "setup": {"what": {"words": {"things": ["cup", "lemon"], "stuff": ["wood"]}}},
     }
     nightly["schedules"] = []
     text["pull"] = [

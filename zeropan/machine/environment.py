@@ -39,6 +39,11 @@ class Environment(BaseSettings):
     hub: str | None = Field(
         default=None, validation_alias="HF_ENDPOINT", description="Address of a hub's mirror."
     )
+    flow_run: str | None = Field(
+        default=None,
+        validation_alias="PREFECT__FLOW_RUN_ID",
+        description="The deployed flow run that this process works on, as Prefect says.",
+    )
     dask: str | None = Field(
         default=None,
         validation_alias="DASK_SCHEDULER_ADDRESS",

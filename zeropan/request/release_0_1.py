@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
+from zeropan.machine.environment import environment
+from zeropan.request.parameters import validated
+from zeropan.request.setup import Setup
 from zeropan.request.setup_file import upgraded
 
-F = TypeVar("F")
+PARAMETERS = (
+    "categories", "config", "preset", "method", "home", "store", "output", "experiment", "run_name",
+    "device", "precision", "max_pixels", "workers", "runner", "task_runs", "limit", "shuffle_seed",
+    "max_failures", "retry_failed", "pictures",
+)  # fmt: skip
+"""What the flow `run` took in release 0.1, besides its sources."""
 
-_OURS = {"sources", "setup", "run", "changes", "from_stage", "how", "dataset", "images", "panoptic"}
 
+def takes_release_0_1(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a flow's function (sources, setup) be given the parameters that it had in release 0.1.
 
-def takes_release_0_1(flow: F) -> F:
-    """Let a flow of (…, setup) be given the parameters that it had in release 0.1.
-
-    A deployment keeps its parameters on Prefect's server until `prefect deploy` is called anew.
+    A deployment keeps its parameters on Prefect's server until `prefect deploy` is called anew, and
+    Prefect compares them with the function's signature before it calls anything of ours. So the old
+    names are a part of the signature, but only in a process that works on a deployed run: forms and
+    new deployments never show them.
     """
-    validate: Callable[[dict[str, Any]], dict[str, Any]] = getattr(flow, "validate_parameters")  # noqa: B009
+    if environment().flow_run is None:
+        return function
+    own = inspect.signature(function, eval_str=True)
 
-    def validate_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
-        return validate(_today(parameters))
+    def run(sources: list[str], setup: Setup | None = None, **old: Any) -> Any:
+        said = {name: value for name, value in old.items() if value is not None}
+        if said:
+            setup = validated(Setup, upgraded(said))
+        return function(sources, setup if setup is not None else Setup())
 
-    setattr(flow, "validate_parameters", validate_parameters)  # noqa: B010
-    return flow
-
-
-def _today(parameters: dict[str, Any]) -> dict[str, Any]:
-    old = {name: value for name, value in parameters.items() if name not in _OURS}
-    if not old:
-        return parameters
-    kept = {name: value for name, value in parameters.items() if name in _OURS}
-    return {**kept, "setup": upgraded(old)}
+    first, second = own.parameters.values()
+    legacy = [
+        inspect.Parameter(
+            name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=Any
+        )
+        for name in PARAMETERS
+    ]
+    optional = second.replace(default=None, annotation=Setup | None)
+    run.__signature__ = own.replace(parameters=[first, optional, *legacy])  # type: ignore[attr-defined]
+    run.__name__, run.__qualname__ = function.__name__, function.__qualname__
+    run.__doc__, run.__module__ = function.__doc__, function.__module__
+    return run

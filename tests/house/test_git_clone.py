@@ -73,15 +73,14 @@ def flow_runs(url: str) -> list[dict[str, Any]]:
         return found
 
 
+WORDS = {"things": ["cup", "lemon"], "stuff": ["wood"]}
+
+
 def settings_for(folder: Path, repository: str, image: Path) -> Path:
     """prefect.yaml as a user changes it for workers that have no copy of the code."""
     text = yaml.safe_load((ROOT / "prefect.yaml").read_text())
     (nightly,) = [one for one in text["deployments"] if one["name"] == "nightly"]
     nightly["work_pool"]["name"] = POOL
-    nightly["parameters"] |= {
-        "sources": [str(image)],
-        "setup": {"what": {"words": {"things": ["cup", "lemon"], "stuff": ["wood"]}}},
-    }
     nightly["schedules"] = []
     text["pull"] = [
         {"prefect.deployments.steps.git_clone": {"repository": repository, "branch": "main"}}
@@ -91,7 +90,10 @@ def settings_for(folder: Path, repository: str, image: Path) -> Path:
         | {
             "name": name,
             "entrypoint": entrypoint,
-            "parameters": nightly["parameters"] | {"home": str(folder / name)},
+            "parameters": {
+                "sources": [str(image)],
+                "setup": {"what": {"words": WORDS}, "how": {"home": str(folder / name)}},
+            },
         }
         for name, entrypoint in ENTRYPOINTS.items()
     ]

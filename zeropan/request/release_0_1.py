@@ -33,9 +33,11 @@ def takes_release_0_1(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(sources: list[str], setup: Setup | None = None, **old: Any) -> Any:
         said = {name: value for name, value in old.items() if value is not None}
-        if said:
-            setup = validated(Setup, upgraded(said))
-        return function(sources, setup if setup is not None else Setup())
+        content = setup.model_dump() if setup is not None else {}
+        for part, values in upgraded(said).items() if said else ():
+            given = {name: value for name, value in values.items() if value != {}}
+            content[part] = {**content.get(part, {}), **given}
+        return function(sources, validated(Setup, content))
 
     first, second = own.parameters.values()
     legacy = [

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
 from benchmarks.bootstrap import difference_interval
-
-if TYPE_CHECKING:
-    from benchmarks.method import Row
+from benchmarks.scoring import Row
 
 
 def draw_ablation(rows: list[Row], path: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.method import CATEGORIES, Perceived, perceive, score
+from benchmarks.scoring import CATEGORIES, Perceived, perceive, score, seeds_of
 from zeropan.evaluation.comparison import changed_pixels
 from zeropan.evaluation.comparison import compare as compare_results
 from zeropan.models.loading import PresetModels, resolve_precisions, segmenter
@@ -53,8 +53,7 @@ def main() -> None:
     parser.add_argument("--scenes", default="1000-1039", help="seeds, first to last")
     parser.add_argument("--preset", default="tiny")
     given = parser.parse_args()
-    first, last = (int(part) for part in given.scenes.split("-"))
-    seeds = range(first, last + 1)
+    seeds = seeds_of(given.scenes)
     config = find_preset(given.preset).config_for("default")
     exact = exactly(seeds, given.preset)
     variants = {

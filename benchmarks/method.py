@@ -11,28 +11,14 @@ has the 95% interval of its PQ's difference from the default's, by resampling th
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.bootstrap import SceneCounts, difference_interval
-from zeropan.choices import PrecisionChoice
-from zeropan.evaluation.panoptic_quality import PanopticQuality, QualityReport
-from zeropan.evaluation.truth import GroundTruth
-from zeropan.models.loading import PresetModels, resolve_precisions, segmenter
+from benchmarks.bootstrap import difference_interval
+from benchmarks.scoring import CATEGORIES, Row, perceive, score, seeds_of
 from zeropan.models.presets import find_preset
 from zeropan.request.parameters import parse_override
-from zeropan.scenes.render import render_scene
-from zeropan.scenes.truth import panoptic_of
-from zeropan.scenes.vocabulary import STUFF, THINGS
-from zeropan.segmentation.asked import Asked
-from zeropan.segmentation.categories import Categories
 from zeropan.segmentation.config import METHODS, PipelineConfig
-from zeropan.segmentation.pipeline import Perception, run_steps
-from zeropan.segmentation.pipeline import perceive as perceive_image
-
-CATEGORIES = Categories.from_words(THINGS, STUFF).canonical
 
 DIFFERENCES: dict[str, tuple[str, ...]] = {
     "a prompt's score is the mean of its tokens": ("things.token_score",),
@@ -55,53 +41,6 @@ DIFFERENCES: dict[str, tuple[str, ...]] = {
     "things hidden by better ones are dropped": ("panoptic.min_visible_share",),
 }  # fmt: skip
 """What the default method does otherwise than the reference, and the parameters that undo it."""
-
-
-@dataclass(frozen=True)
-class Perceived:
-    """One scene's model outputs, before any threshold, and its truth."""
-
-    truth: GroundTruth
-    perception: Perception
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method's quality over all scenes."""
-
-    name: str
-    report: QualityReport
-    scenes: SceneCounts
-    seconds: float
-    """Of the four steps, a scene."""
-
-
-def perceive(seeds: range, preset: str, precision: PrecisionChoice = "auto") -> list[Perceived]:
-    """Run the three backbones once a scene."""
-    models = PresetModels(preset, "auto", resolve_precisions(preset, "auto", precision))
-    found = []
-    for seed in seeds:
-        scene = render_scene(seed)
-        truth = GroundTruth.of(panoptic_of(scene, CATEGORIES))
-        found.append(Perceived(truth, perceive_image(scene.image, CATEGORIES, models)))
-    return found
-
-
-def score(name: str, scenes: list[Perceived], config: PipelineConfig, preset: str) -> Row:
-    """Panoptic quality over the scenes, and seconds of the four steps a scene."""
-    quality = PanopticQuality.of(CATEGORIES)
-    each = []
-    prompter = segmenter(preset, "auto")
-    seconds = 0.0
-    for scene in scenes:
-        started = time.perf_counter()
-        result = run_steps(scene.perception, Asked(CATEGORIES, config), prompter).panoptic
-        seconds += time.perf_counter() - started
-        alone = PanopticQuality.of(CATEGORIES)
-        alone.add(scene.truth, result)
-        quality.merge(alone)
-        each.append(alone.result().per_category)
-    return Row(name, quality.result(), SceneCounts.of(each), seconds / len(scenes))
 
 
 def with_value(config: PipelineConfig, stage: str, field: str, value: object) -> PipelineConfig:
@@ -139,8 +78,7 @@ def main() -> None:
     parser.add_argument("--only-set", action="store_true", help="no row for each difference")
     parser.add_argument("--figure", type=Path, help="draw the table as a PNG")
     given = parser.parse_args()
-    first, _, last = given.scenes.partition("-")
-    scenes = perceive(range(int(first), int(last) + 1), given.preset)
+    scenes = perceive(seeds_of(given.scenes), given.preset)
     print(
         "| method | PQ | below the default, 95% | things | stuff | SQ | RQ | s, of the default |\n"
         "|---|---|---|---|---|---|---|---|"

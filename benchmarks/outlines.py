@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from benchmarks.method import CATEGORIES, Perceived, perceive
+from benchmarks.scoring import CATEGORIES, Perceived, perceive, seeds_of
 from zeropan.evaluation.boundary import boundary_f, boundary_iou
 from zeropan.models.loading import segmenter
 from zeropan.models.presets import find_preset
@@ -87,8 +87,8 @@ def main() -> None:
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--picture", type=Path, help="draw the first scene as a PNG")
     given = parser.parse_args()
-    first, _, last = given.scenes.partition("-")
-    scenes = perceive(range(int(first), int(last) + 1), given.preset)
+    seeds = seeds_of(given.scenes)
+    scenes = perceive(seeds, given.preset)
     config = find_preset(given.preset).config_for("default")
     print(
         "| CLIPSeg's logits | IoU | boundary F, 2 px | boundary IoU "
@@ -113,7 +113,7 @@ def main() -> None:
                 before, after = (measures(one == segment.category_id, truth) for one in both)
                 rows.append((*before, *after))
             if number == 0 and given.picture:
-                draw(int(first), scene, both, given.picture.with_stem(
+                draw(seeds.start, scene, both, given.picture.with_stem(
                     given.picture.stem + ("" if change is not coarse else "-grid")
                 ))  # fmt: skip
         means = np.mean(rows, axis=0)
